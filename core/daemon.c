@@ -146,7 +146,7 @@ static bool open_loop(struct daemon *daemon)
 static bool take_survey(struct daemon *daemon)
 {
     bool is_readable;
-    struct survey *survey = survey_create(daemon->options, &is_readable);
+    struct survey *survey = survey_create(daemon->options, NULL, &is_readable);
 
     daemon->survey = survey;
     if (!is_readable) {

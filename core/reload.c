@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/queue.h>
 
 #include <config/tree/arena.h>
@@ -337,11 +338,79 @@ static void remember_stopped(struct reload *reload, const struct asked *asked)
         reload->stopped[i] = memory_copy(asked->stopped[i]);
 }
 
+/* What runs, for files that have become bad */
+
+struct standby {
+    const struct reload *reload;
+    /* The file that was rejected, and what runs of it. */
+    const struct scan_file *file;
+    const struct plan_entry *entry;
+    struct borrowed {
+        struct survey *from;
+        const struct manifest *manifest;
+    } * items;
+    size_t count;
+};
+
+static bool match_file(void *context, const struct generation *generation)
+{
+    struct standby *standby = context;
+
+    if (registry_plugin_is_ready(generation->plugin) &&
+        strcmp(generation->source.entry->plugin->manifest->path, standby->file->shown) == 0)
+        standby->entry = generation->source.entry;
+    return standby->entry == NULL;
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/*
+ * A file that took the place of a module which runs, and cannot. The file that runs may itself be rejected,
+ * because it has been revoked or others may write to it since: then it stops.
+ */
+static const struct manifest *find_standby(void *context, const struct scan_file *file)
+{
+    struct standby *standby = context;
+    const struct manifest *manifest;
+    struct survey *from;
+    struct stat status;
+
+    standby->file = file;
+    standby->entry = NULL;
+    perform_each(standby->reload->perform, match_file, standby);
+    if (standby->entry == NULL || (from = survey_of(standby->reload, standby->entry)) == NULL)
+        return NULL;
+    manifest = standby->entry->plugin->manifest;
+    if (manifest->file == NULL || stat(file->path, &status) != 0 ||
+        is_same_file(&status, &manifest->file->status))
+        return NULL;
+    standby->items = memory_grow(standby->items, standby->count, sizeof(*standby->items));
+    standby->items[standby->count++] = (struct borrowed){from, manifest};
+    return manifest;
+}
+
+static struct survey *take_survey(const struct reload *reload, bool *ret_is_readable)
+{
+    struct standby standby = {.reload = reload};
+    const struct catalog_fallback fallback = {find_standby, &standby};
+    struct survey *survey =
+        survey_create(reload->options.settings, reload->perform != NULL ? &fallback : NULL, ret_is_readable);
+
+    for (size_t i = 0; i < standby.count; i++)
+        survey_borrow(survey, standby.items[i].from, standby.items[i].manifest);
+    free(standby.items);
+    return survey;
+}
+
 /* @return could the daemon start with what it finds? If not, the problems say why. */
 static bool look(struct reload *reload, struct asked *asked)
 {
     bool is_good;
-    struct survey *survey = survey_create(reload->options.settings, &is_good);
+    struct survey *survey = take_survey(reload, &is_good);
 
     asked->survey = survey;
     is_good = is_good && survey_check(survey);

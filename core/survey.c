@@ -37,7 +37,8 @@ static void judge_directories(struct survey *survey)
     }
 }
 
-bool survey_take(const struct settings_options *options, struct survey *ret_survey)
+bool survey_take(const struct settings_options *options, const struct catalog_fallback *fallback,
+                 struct survey *ret_survey)
 {
     struct settings_options patient = *options;
 
@@ -49,7 +50,7 @@ bool survey_take(const struct settings_options *options, struct survey *ret_surv
     ret_survey->settings->trust.is_locking = options->is_locking;
     ret_survey->trust = trust_create(&ret_survey->settings->trust, &ret_survey->diagnostics);
     catalog_read(ret_survey->settings->plugin_dirs, ret_survey->settings->plugin_dir_count, ret_survey->trust,
-                 &ret_survey->scan, &ret_survey->catalog);
+                 fallback, &ret_survey->scan, &ret_survey->catalog);
     trust_report_missing(ret_survey->trust, &ret_survey->diagnostics);
     judge_files(ret_survey);
     judge_directories(ret_survey);
@@ -244,14 +245,38 @@ void survey_finish(struct survey *survey)
     catalog_finish(&survey->catalog);
     scan_finish(&survey->scan);
     config_diagnostics_finish(&survey->diagnostics);
+    for (size_t i = 0; i < survey->lender_count; i++)
+        survey_drop(survey->lenders[i]);
+    free(survey->lenders);
 }
 
-struct survey *survey_create(const struct settings_options *options, bool *ret_is_readable)
+struct survey *survey_create(const struct settings_options *options, const struct catalog_fallback *fallback,
+                             bool *ret_is_readable)
 {
     struct survey *survey = memory_allocate(1, sizeof(*survey));
 
-    *ret_is_readable = survey_take(options, survey);
+    *ret_is_readable = survey_take(options, fallback, survey);
     return survey_hold(survey);
+}
+
+static bool owns(const struct survey *survey, const struct manifest *manifest)
+{
+    for (size_t i = 0; i < survey->catalog.manifest_count; i++)
+        if (survey->catalog.manifests[i] == manifest)
+            return true;
+    return false;
+}
+
+/* From its owner, so that no chain of surveys grows where a file stays bad. */
+void survey_borrow(struct survey *survey, struct survey *from, const struct manifest *manifest)
+{
+    struct survey *owner = from->base != NULL ? from->base : from;
+
+    for (size_t i = 0; i < owner->lender_count && !owns(owner, manifest); i++)
+        if (owns(owner->lenders[i], manifest))
+            owner = owner->lenders[i];
+    survey->lenders = memory_grow(survey->lenders, survey->lender_count, sizeof(struct survey *));
+    survey->lenders[survey->lender_count++] = survey_hold(owner);
 }
 
 struct survey *survey_hold(struct survey *survey)

@@ -29,22 +29,30 @@ struct survey {
     size_t holders;
     /** Whose configuration, files and manifests it shares, because only its plan is another; or NULL. */
     struct survey *base;
+    /** Those of whose manifests it uses some, because they run and their files have become bad. */
+    struct survey **lenders;
+    size_t lender_count;
 };
 
 /**
  * Reads the configuration and scans the plugin directories. Continues after errors where possible, so that a
  * check reports all of them.
  *
+ * @param fallback  may be NULL.
  * @return false if it could not continue; `ret_survey` must be finished even so.
  */
-bool survey_take(const struct settings_options *options, struct survey *ret_survey);
+bool survey_take(const struct settings_options *options, const struct catalog_fallback *fallback,
+                 struct survey *ret_survey);
 /**
  * Takes a survey that lives as long as somebody holds it: whoever creates it, and each generation that was
  * started from it.
  *
  * @param ret_is_readable  as survey_take returns.
  */
-struct survey *survey_create(const struct settings_options *options, bool *ret_is_readable);
+struct survey *survey_create(const struct settings_options *options, const struct catalog_fallback *fallback,
+                             bool *ret_is_readable);
+/** Keeps a manifest of another survey alive, which the fallback of this one has found there. */
+void survey_borrow(struct survey *survey, struct survey *from, const struct manifest *manifest);
 /** @return the survey. */
 struct survey *survey_hold(struct survey *survey);
 /** Finished and freed with its last holder. Accepts NULL. */

@@ -38,7 +38,7 @@ int command_config_default(const struct command_options *options)
 {
     struct survey survey;
     int code = DAEMON_EXIT_CONFIG;
-    bool good = survey_take(&options->settings, &survey) && survey_is_good(&survey);
+    bool good = survey_take(&options->settings, NULL, &survey) && survey_is_good(&survey);
 
     survey_print_diagnostics(&survey);
     if (good) {
@@ -54,7 +54,7 @@ int command_config_default(const struct command_options *options)
 int command_config_dump(const struct command_options *options)
 {
     struct survey survey;
-    bool good = survey_take(&options->settings, &survey) && survey_check(&survey);
+    bool good = survey_take(&options->settings, NULL, &survey) && survey_check(&survey);
 
     survey_print_diagnostics(&survey);
     if (good) {
@@ -237,7 +237,7 @@ int command_config_check(const struct command_options *options)
     struct survey survey;
 
     settings.look_at_files = true;
-    outcome.is_valid = survey_take(&settings, &survey) && survey_check(&survey);
+    outcome.is_valid = survey_take(&settings, NULL, &survey) && survey_check(&survey);
     if (outcome.is_valid) {
         survey_plan(&survey);
         outcome.would_start = survey_would_start(&survey);
@@ -341,7 +341,7 @@ int command_config_migrate(const struct command_options *options)
         free(default_path);
         return DAEMON_EXIT_USAGE;
     }
-    if (survey_take(&options->settings, &survey) && survey_is_good(&survey))
+    if (survey_take(&options->settings, NULL, &survey) && survey_is_good(&survey))
         code = migrate(&survey, options, path);
     else
         survey_print_diagnostics(&survey);

@@ -92,7 +92,7 @@ static int lock(const struct command_options *options)
     bool is_good;
 
     settings.is_locking = true;
-    is_good = survey_take(&settings, &survey) && survey_is_good(&survey);
+    is_good = survey_take(&settings, NULL, &survey) && survey_is_good(&survey);
     survey_print_diagnostics(&survey);
     if (is_good && path == NULL)
         path = survey.settings->trust.lock.text;
@@ -126,7 +126,7 @@ int command_plan(const struct command_options *options)
     if (options->line->word_count > 0)
         return cli_refuse(options->line, "\"%s\": FILE is for --lock", options->line->words[0]);
     settings.look_at_files = true;
-    good = survey_take(&settings, &survey) && survey_check(&survey);
+    good = survey_take(&settings, NULL, &survey) && survey_check(&survey);
 
     if (good) {
         survey_plan(&survey);

@@ -18,7 +18,7 @@ static int read_deaths(const struct command_options *options, struct survey *sur
     char others[BERTH_ERROR_MAX];
     struct berth_error error;
 
-    if (!survey_take(&options->settings, survey)) {
+    if (!survey_take(&options->settings, NULL, survey)) {
         survey_print_diagnostics(survey);
         survey_finish(survey);
         return DAEMON_EXIT_CONFIG;

@@ -411,9 +411,36 @@ static enum berth_code read_manifest(void *context, const struct scan_file *file
     return code;
 }
 
-void catalog_read(const char *const *directories, size_t count, struct trust *trust, struct scan *ret_scan,
-                  struct catalog *ret_catalog)
+/* What is used of each file, in the order of the search. @return how many there are. */
+static size_t collect(const struct catalog *catalog, struct scan *scan,
+                      const struct catalog_fallback *fallback, const struct manifest **ret_used)
 {
+    size_t found = 0, count = 0;
+
+    for (size_t i = 0; i < scan->count; i++) {
+        const struct scan_file *file = &scan->files[i];
+        const struct manifest *manifest = NULL;
+
+        if (file->reason == NULL) {
+            catalog->manifests[found]->file = file;
+            ret_used[count++] = catalog->manifests[found++];
+            continue;
+        }
+        if (file->code != BERTH_NOT_FOUND && fallback != NULL)
+            manifest = fallback->find(fallback->context, file);
+        if (manifest == NULL)
+            continue;
+        scan_warn(scan, "%s; %s %s, which is running, stays in use until the file is mended or removed",
+                  file->reason, manifest->module, manifest->version);
+        ret_used[count++] = manifest;
+    }
+    return count;
+}
+
+void catalog_read(const char *const *directories, size_t count, struct trust *trust,
+                  const struct catalog_fallback *fallback, struct scan *ret_scan, struct catalog *ret_catalog)
+{
+    const struct manifest **used;
     struct reader reader = {
         .trust = trust, .scan = ret_scan, .catalog = ret_catalog, .finder = library_finder_create(true)};
     const struct scan_rules rules = {
@@ -429,10 +456,9 @@ void catalog_read(const char *const *directories, size_t count, struct trust *tr
         scan_warn(ret_scan, "and %zu more warnings about manifests", reader.warnings - ALL_WARNINGS_MAX);
     library_finder_destroy(reader.finder);
     library_names_finish(&reader.names);
-    for (size_t i = 0, found = 0; i < ret_scan->count; i++)
-        if (ret_scan->files[i].reason == NULL)
-            ret_catalog->manifests[found++]->file = &ret_scan->files[i];
-    decide(ret_catalog, (const struct manifest *const *)ret_catalog->manifests, ret_catalog->manifest_count);
+    used = memory_allocate(ret_scan->count, sizeof(*used));
+    decide(ret_catalog, used, collect(ret_catalog, ret_scan, fallback, used));
+    free(used);
 }
 
 void catalog_finish(struct catalog *catalog)

@@ -342,15 +342,24 @@ struct catalog {
     struct berth_arena arena;
 };
 
+/** For a daemon that runs already: what stands in for a file that is rejected. */
+struct catalog_fallback {
+    /** @return borrowed for as long as the catalog lives; NULL: nothing, and the file is only rejected. */
+    const struct manifest *(*find)(void *context, const struct scan_file *file);
+    void *context;
+};
+
 /**
  * Scans plugin directories and reads the manifest of each file: a module that is not trusted, without one,
  * with a bad one or of another machine is rejected in `ret_scan`, and what only keeps it from being loaded is
  * its objection. Then as catalog_init. Aborts without memory.
  *
  * @param trust     NULL: only owner and mode matter.
+ * @param fallback  may be NULL.
  * @param ret_scan  outlives the catalog.
  */
-void catalog_read(const char *const *directories, size_t count, struct trust *trust, struct scan *ret_scan,
+void catalog_read(const char *const *directories, size_t count, struct trust *trust,
+                  const struct catalog_fallback *fallback, struct scan *ret_scan,
                   struct catalog *ret_catalog);
 /**
  * Decides who wins, as a shell does with PATH: of two plugins with one URI the one whose module comes first.

@@ -111,6 +111,34 @@ class Reload(Case):
         self.assertEqual(("ready", 2), self.states(daemon)[CALLER])
         self.assertIn("1.1.0", self.ctl(daemon, "plugins", "ls", "--json").stdout)
 
+    def test_what_runs_goes_on_where_its_file_has_become_bad(self):
+        daemon = self.start()
+        module = self.workshop.plugins / "caller.so"
+        good, half = module.read_bytes(), self.workshop.top / "half.so"
+        half.write_bytes(good[:len(good) // 2])
+        half.replace(module)
+        done = self.ctl(daemon, "reload")
+        self.assertRegex(done.stdout + done.stderr, "caller.so: .*; caller 1.0.0, which is running, stays in use until "
+                                                    "the file is mended or removed")
+        self.assertEqual(("ready", 1), self.states(daemon)[CALLER])
+        # Its settings still change, and what else is asked for is done, while its file stays bad.
+        self.workshop.write_config(plugins={STORE: {"burst": 7}, CALLER: {"burst": 9}})
+        self.ctl(daemon, "reload")
+        self.assertEqual("ready", self.states(daemon)[CALLER][0])
+        self.assertEqual("ready", self.states(daemon)[STORE][0])
+        self.ctl(daemon, "plugins", "restart", CALLER)
+        self.assertEqual("ready", self.states(daemon)[CALLER][0])
+        module.unlink()
+        self.workshop.write_config(plugins={STORE: {"burst": 7}})
+        self.assertIn(f"stop        {CALLER}", self.ctl(daemon, "reload").stdout)
+        module.write_bytes(good)
+        self.assertIn(f"start       {CALLER}", self.ctl(daemon, "reload").stdout)
+
+    def test_what_runs_stops_where_its_own_file_is_rejected(self):
+        daemon = self.start()
+        (self.workshop.plugins / "caller.so").chmod(0o666)
+        self.assertIn(f"stop        {CALLER}", self.ctl(daemon, "reload").stdout)
+
     def test_stop_names_who_falls_and_start_brings_them_back(self):
         daemon = self.start()
         refused = self.ctl(daemon, "plugins", "stop", STORE, code=1)

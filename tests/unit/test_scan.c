@@ -83,7 +83,7 @@ static void scan_both(struct scan *scan)
 {
     const char *const directories[] = {place.first, place.second};
 
-    catalog_read(directories, 2, NULL, scan, &catalog);
+    catalog_read(directories, 2, NULL, NULL, scan, &catalog);
 }
 
 static const struct manifest *manifest_of(const struct scan_file *file)
@@ -284,7 +284,7 @@ static void a_directory_given_twice_is_read_once(void **state)
     put("good", "first/good.so");
     assert_int_equal(rmdir(place.second), 0);
     assert_int_equal(symlink("first", place.second), 0);
-    catalog_read(directories, 3, NULL, &scan, &catalog);
+    catalog_read(directories, 3, NULL, NULL, &scan, &catalog);
     assert_int_equal(scan.count, 1);
     assert_int_equal(scan.warning_count, 2);
     assert_non_null(strstr(scan.warnings[0], "same plugin directory as "));
@@ -300,7 +300,7 @@ static void a_bad_directory_costs_that_directory_only(void **state)
     put("good", "first/bad.so");
     put("good", "second/good.so");
     assert_int_equal(chmod(place.first, 0777), 0);
-    catalog_read(directories, 4, NULL, &scan, &catalog);
+    catalog_read(directories, 4, NULL, NULL, &scan, &catalog);
     assert_int_equal(scan.count, 1);
     assert_non_null(manifest_of(&scan.files[0]));
     assert_int_equal(scan.warning_count, 0);

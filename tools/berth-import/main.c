@@ -107,7 +107,7 @@ static int run(const struct command_options *given)
         return EXIT_FAILED;
     }
     config_diagnostics_finish(&diagnostics);
-    catalog_read(settings->plugin_dirs, settings->plugin_dir_count, NULL, &scan, &catalog);
+    catalog_read(settings->plugin_dirs, settings->plugin_dir_count, NULL, NULL, &scan, &catalog);
     if (catalog.count > 0)
         code = import_file(line, &catalog);
     else
