@@ -301,6 +301,7 @@ static enum berth_code verify_by_keys(const struct trust *trust, const char *pat
 {
     enum berth_code code = BERTH_UNAUTHENTICATED;
     struct berth_error reason = {""};
+    char sha256[BERTH_SHA256_TEXT];
 
     for (size_t i = 0; i < trust->key_count && code != BERTH_OK; i++)
         if (memcmp(trust->keys[i].key.id, signature->key_id, sizeof(signature->key_id)) == 0)
@@ -318,6 +319,13 @@ static enum berth_code verify_by_keys(const struct trust *trust, const char *pat
     seal->state = TRUST_SIGNED;
     seal->comment = memory_copy(signature->comment);
     utf8_make_line(seal->comment);
+    /* Whoever copies the file later has to find what was verified here. */
+    if (seal->sha256 == NULL) {
+        code = berth_sha256(bytes, length, sha256, &reason);
+        if (code != BERTH_OK)
+            return berth_error_set(err, code, "%s: cannot be hashed: %s", path, reason.message);
+        seal->sha256 = memory_copy(sha256);
+    }
     return BERTH_OK;
 }
 

@@ -74,7 +74,7 @@ struct trust_seal {
     char *comment;
     /** The module and version that the comment names; NULL if it names none. */
     char *module, *version;
-    /** In lower-case hexadecimal digits; NULL unless somebody needs it. */
+    /** In lower-case hexadecimal digits; NULL unless the signature was verified or somebody needs it. */
     char *sha256;
 };
 

@@ -163,9 +163,11 @@ static void a_signed_file_is_allowed_and_its_signer_known(void **state)
 
     for (size_t i = 0; i < 2; i++) {
         struct trust *trust = create(&options);
+        char sha256[BERTH_SHA256_TEXT];
         struct trust_seal seal;
         struct berth_error err;
 
+        assert_int_equal(berth_sha256(bytes, strlen(bytes), sha256, &err), BERTH_OK);
         sign_as(pairs[i], bytes, "berth module=hello\tversion=1.2.0", "m.so.minisig");
         assert_int_equal(trust_check_file(trust, below("m.so"), bytes, strlen(bytes), &seal, &err), BERTH_OK);
         assert_int_equal(seal.state, TRUST_SIGNED);
@@ -173,7 +175,7 @@ static void a_signed_file_is_allowed_and_its_signer_known(void **state)
         assert_string_equal(seal.comment, "berth module=hello version=1.2.0");
         assert_string_equal(seal.module, "hello");
         assert_string_equal(seal.version, "1.2.0");
-        assert_null(seal.sha256);
+        assert_string_equal(seal.sha256, sha256);
         trust_seal_finish(&seal);
         trust_destroy(trust);
         assert_allowed(&options);
