@@ -81,7 +81,7 @@ static void count_handle(uv_handle_t *handle, void *context)
  */
 static void show_handles(struct visit *visit, const struct registry_plugin *plugin)
 {
-    struct handle_count counted = {.path = plugin->running != NULL ? plugin->running->path : ""};
+    struct handle_count counted = {.path = plugin->running->path};
 
     uv_walk(visit->holds->loop, count_handle, &counted);
     for (size_t i = 0; i < UV_HANDLE_TYPE_MAX; i++) {
@@ -92,8 +92,7 @@ static void show_handles(struct visit *visit, const struct registry_plugin *plug
                                              .holder_generation = plugin->generation,
                                              .what = i == UV_TIMER ? "timer" : what,
                                              .count = counted.kinds[i].count,
-                                             .unknown = plugin->running != NULL &&
-                                                        !running_is_alone_in_its_module(plugin->running)});
+                                             .unknown = !running_is_alone_in_its_module(plugin->running)});
     }
 }
 
@@ -133,7 +132,8 @@ static void visit_all(struct visit *visit)
     show_ledger(visit);
     if (visit->holds->perform != NULL)
         perform_each_living(visit->holds->perform, show_generation, visit);
-    if (plugin != NULL)
+    /* What has never been loaded has no file, and nor has the daemon's own code. */
+    if (plugin != NULL && plugin->running != NULL && *plugin->running->path != '\0')
         show_handles(visit, plugin);
 }
 
@@ -142,23 +142,25 @@ static const struct holds *holds_behind(const struct berth_inspect *table)
     return ((const struct inspect *)table->context)->holds;
 }
 
+static enum berth_code check_question(const struct berth_inspect *table, const char *uri,
+                                      const char *function, const void *caller, struct berth_error *err)
+{
+    if (!inspect_is_on_loop(table, function, caller))
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is for the loop's thread", function);
+    if (registry_find(holds_behind(table)->registry, uri) == NULL)
+        return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" not found", uri);
+    return BERTH_OK;
+}
+
 static enum berth_code inspect_holds(const struct berth_inspect *table, const char *uri, visitor on_hold,
                                      void *context, struct berth_error *err)
 {
     struct visit visit = {holds_behind(table), uri, on_hold, context, true};
+    enum berth_code code = check_question(table, uri, "inspect->holds", __builtin_return_address(0), err);
 
-    if (!inspect_is_on_loop(table, "inspect->holds", __builtin_return_address(0)))
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "holds is for the loop's thread");
-    if (registry_find(visit.holds->registry, uri) == NULL)
-        return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" not found", uri);
-    visit_all(&visit);
-    return BERTH_OK;
-}
-
-void holds_show(struct holds *holds, struct inspect *inspect)
-{
-    inspect->holds = holds;
-    inspect->table.holds = inspect_holds;
+    if (code == BERTH_OK)
+        visit_all(&visit);
+    return code;
 }
 
 struct sentence {
@@ -170,7 +172,9 @@ struct sentence {
 static bool add_to_sentence(void *context, const struct berth_hold_info *hold)
 {
     struct sentence *sentence = context;
+    static const char and_more[] = " and more";
     bool is_by_other = hold->provider != NULL && strcmp(hold->provider, sentence->uri) == 0;
+    bool fits;
     char *text;
 
     /* What it holds of others does not keep it, nor does what it holds of itself. */
@@ -187,11 +191,12 @@ static bool add_to_sentence(void *context, const struct berth_hold_info *hold)
         text = memory_format("one %s is open", hold->what);
     else
         text = memory_format("%llu %ss are open", (unsigned long long)hold->count, hold->what);
-    if (sentence->used < sentence->size)
-        sentence->used += (size_t)snprintf(sentence->text + sentence->used, sentence->size - sentence->used,
-                                           "%s%s", sentence->used > 0 ? ", " : "", text);
+    fits = sentence->used + strlen(", ") + strlen(text) + sizeof(and_more) <= sentence->size;
+    sentence->used +=
+        (size_t)snprintf(sentence->text + sentence->used, sentence->size - sentence->used, "%s%s",
+                         sentence->used > 0 && fits ? ", " : "", fits ? text : and_more);
     free(text);
-    return true;
+    return fits;
 }
 
 void holds_explain(const struct holds *holds, const char *uri, char *text, size_t size)
@@ -201,4 +206,22 @@ void holds_explain(const struct holds *holds, const char *uri, char *text, size_
 
     text[0] = '\0';
     visit_all(&visit);
+}
+
+static enum berth_code inspect_explain_holds(const struct berth_inspect *table, const char *uri,
+                                             char *ret_text, size_t size, struct berth_error *err)
+{
+    enum berth_code code =
+        check_question(table, uri, "inspect->explain_holds", __builtin_return_address(0), err);
+
+    if (code == BERTH_OK)
+        holds_explain(holds_behind(table), uri, ret_text, size);
+    return code;
+}
+
+void holds_show(struct holds *holds, struct inspect *inspect)
+{
+    inspect->holds = holds;
+    inspect->table.holds = inspect_holds;
+    inspect->table.explain_holds = inspect_explain_holds;
 }

@@ -15,7 +15,7 @@ struct holds {
     const struct perform *perform;
 };
 
-/** Adds the function `holds` to the inspect table. */
+/** Adds the functions `holds` and `explain_holds` to the inspect table. */
 void holds_show(struct holds *holds, struct inspect *inspect);
 /**
  * Why a plugin cannot be unloaded: "io.x.b holds its interface, 3 calls run, one timer is open"; "" if

@@ -313,4 +313,5 @@ const struct berth_inspect_v1_inspect_handlers introspection_inspect_handlers = 
     .log_levels = {.on_message = introspection_log_levels},
     .set_log_level = {.on_message = introspection_set_log_level},
     .settings = {.on_message = introspection_settings},
+    .holds = {.on_message = introspection_holds},
 };

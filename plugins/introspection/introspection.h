@@ -77,5 +77,6 @@ void introspection_log_levels(struct berth_call *call, const Berth__Inspect__V1_
 void introspection_set_log_level(struct berth_call *call,
                                  const Berth__Inspect__V1__SetLogLevelRequest *request);
 void introspection_settings(struct berth_call *call, const Berth__Inspect__V1__SettingsRequest *request);
+void introspection_holds(struct berth_call *call, const Berth__Inspect__V1__HoldsRequest *request);
 
 #endif

@@ -135,6 +135,10 @@ static const struct cli_command commands[] = {
      "Prints the time of each step, and the chain of plugins that determined when the daemon\n"
      "became ready.\n",
      json_options, 0, 0, command_plugins_blame},
+    {"plugins holds", "URI", "show who holds what of a plugin, and what it holds",
+     "Says in one line what keeps the plugin from being unloaded now, then lists everything: interfaces,\n"
+     "subscriptions and watches, calls in flight, timers and other handles.\n",
+     json_options, 1, 1, command_plugins_holds},
     {"plugins start", "URI...", "start plugins that were stopped, or that failed",
      "Plugins that had to stop with them start again too.\n", change_options, 1, SIZE_MAX,
      command_plugins_start},

@@ -557,6 +557,16 @@ struct berth_inspect {
                                               void *context);
     /** The change itself goes on. */
     void (*leave_change)(const struct berth_inspect *inspect, struct berth_change_wait *wait);
+
+    /**
+     * Why a plugin cannot be unloaded now, in one line: "io.example.b.v1.b holds its interface, 3 calls run,
+     * one timer is open"; "" if nothing holds it.
+     *
+     * @param ret_text  cut where it is longer than `size` bytes.
+     * @return BERTH_OK; BERTH_NOT_FOUND if no plugin has the URI.
+     */
+    enum berth_code (*explain_holds)(const struct berth_inspect *inspect, const char *uri, char *ret_text,
+                                     size_t size, struct berth_error *err);
 };
 
 #ifdef __cplusplus

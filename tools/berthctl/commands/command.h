@@ -64,6 +64,7 @@ int command_fail(const struct command_options *options, enum berth_code code, co
 int command_plugins_ls(const struct command_options *options);
 int command_plugins_inspect(const struct command_options *options);
 int command_plugins_graph(const struct command_options *options);
+int command_plugins_holds(const struct command_options *options);
 int command_plugins_blame(const struct command_options *options);
 int command_explain(const struct command_options *options);
 int command_deprecations(const struct command_options *options);
