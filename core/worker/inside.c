@@ -192,6 +192,12 @@ static enum berth_code host_each(const struct berth_host *table, const char *typ
     return BERTH_OK;
 }
 
+/* As the daemon does. */
+static bool can_be_published(const char *text)
+{
+    return text != NULL && strlen(text) <= PACKET_PUBLISHED_MAX;
+}
+
 static enum berth_code host_add_export(const struct berth_host *table, const char *key, const char *value)
 {
     struct inside *inside = on_loop(table, "berth_add_export", NULL);
@@ -199,7 +205,7 @@ static enum berth_code host_add_export(const struct berth_host *table, const cha
 
     if (inside == NULL)
         return BERTH_FAILED_PRECONDITION;
-    if (key == NULL || value == NULL)
+    if (!can_be_published(key) || !can_be_published(value))
         return BERTH_INVALID_ARGUMENT;
     writer = begin(inside, PACKET_EXPORT);
     packet_put_text(writer, key);
@@ -216,7 +222,8 @@ static enum berth_code host_add_platform(const struct berth_host *table, const c
 
     if (inside == NULL)
         return BERTH_FAILED_PRECONDITION;
-    if (os == NULL || architecture == NULL)
+    if (!can_be_published(os) || !can_be_published(architecture) ||
+        (variant != NULL && !can_be_published(variant)))
         return BERTH_INVALID_ARGUMENT;
     writer = begin(inside, PACKET_PLATFORM);
     packet_put_text(writer, os);
@@ -233,7 +240,7 @@ static enum berth_code host_add_capability(const struct berth_host *table, const
 
     if (inside == NULL)
         return BERTH_FAILED_PRECONDITION;
-    if (capability == NULL)
+    if (!can_be_published(capability))
         return BERTH_INVALID_ARGUMENT;
     writer = begin(inside, PACKET_CAPABILITY);
     packet_put_text(writer, capability);

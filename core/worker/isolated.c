@@ -9,6 +9,7 @@
 #include "isolated.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -470,11 +471,13 @@ static void take_log(struct isolated *isolated, struct packet_reader *reader)
 static void take_hold(struct isolated *isolated, struct packet_reader *reader)
 {
     uint32_t number = packet_get_u32(reader);
-    const char *what = packet_get_text(reader);
+    const char *text = packet_get_text(reader);
     struct berth_hold *hold;
+    char what[256];
 
     if (reader->is_bad || isolated->hold_count == HOLDS_MAX)
         return;
+    snprintf(what, sizeof(what), "%s", text);
     hold = berth_hold(isolated->host, what);
     if (hold == NULL)
         return;
@@ -517,6 +520,11 @@ static void take_descriptors(struct isolated *isolated, struct packet_reader *re
     }
 }
 
+static bool is_short(const char *text)
+{
+    return text == NULL || strlen(text) <= PACKET_PUBLISHED_MAX;
+}
+
 static void take_published(struct isolated *isolated, const struct packet *packet,
                            struct packet_reader *reader)
 {
@@ -524,8 +532,11 @@ static void take_published(struct isolated *isolated, const struct packet *packe
     const char *second = packet->type != PACKET_CAPABILITY ? packet_get_text(reader) : "";
     const char *third = packet->type == PACKET_PLATFORM ? packet_get_optional(reader) : NULL;
 
-    if (reader->is_bad)
+    /* They are kept, and there may be many: longer ones would be the daemon's memory. */
+    if (reader->is_bad || !is_short(first) || !is_short(second) || !is_short(third)) {
+        channel_break(&isolated->channel, "published what is too long or cannot be read");
         return;
+    }
     if (packet->type == PACKET_EXPORT)
         berth_add_export(isolated->host, first, second);
     else if (packet->type == PACKET_PLATFORM)

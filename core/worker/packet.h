@@ -19,6 +19,9 @@
 #define PACKET_MESSAGE_MAX (16u << 20)
 #define PACKET_BODY_MAX (PACKET_MESSAGE_MAX + (1u << 20))
 
+/** Longest text of an export, a platform or a capability: they are kept, up to some hundreds of each. */
+#define PACKET_PUBLISHED_MAX 16384u
+
 /** Changes with every change of this file: both sides come from one build. */
 #define PACKET_VERSION 1u
 

@@ -227,6 +227,9 @@ class Contained(Isolated):
     def test_garbage_on_the_connection(self):
         self.assert_costs_its_calls("garbage", "its process was killed: it sent bytes that are no packet")
 
+    def test_more_than_may_be_published(self):
+        self.assert_costs_its_calls("publish", "its process was killed: it published what is too long")
+
     def test_a_connection_that_is_closed(self):
         self.assert_costs_its_calls("close", "its process")
 
