@@ -129,6 +129,7 @@ static bool open_loop(struct daemon *daemon)
     }
     daemon->is_loop_open = true;
     watch_clock_start(&daemon->clock, &daemon->loop);
+    notify_run(&daemon->loop);
     progress_init(&daemon->progress, &daemon->loop);
     uv_prepare_init(&daemon->loop, &daemon->turn);
     uv_prepare_start(&daemon->turn, on_turn);
@@ -604,6 +605,7 @@ static void close_loop(struct daemon *daemon)
         drain_run(&daemon->loop, DRAIN_LIMIT_MS);
     watchdog_stop(daemon->watchdog);
     watch_clock_stop(&daemon->clock);
+    notify_stop();
     uv_close((uv_handle_t *)&daemon->turn, NULL);
     if (is_busy)
         end_under(daemon);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Notifies the service manager by the protocol of sd_notify(3). Without one, everything here does nothing.
- * From the loop's thread. */
+ * Nothing here waits: what a manager that does not read has no room for is queued, of each state the latest,
+ * and sent when it reads again. From the loop's thread. */
 #ifndef CORE_NOTIFY_H
 #define CORE_NOTIFY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <uv.h>
 
 /** As many descriptors as one datagram takes here; the kernel's own limit is 253. */
 #define NOTIFY_FDS_MAX 64
@@ -18,6 +21,11 @@
 void notify_start(void);
 /** Only removes them: for a command that runs plugin code without being the daemon. */
 void notify_hide(void);
+
+/** From now on what is queued goes out as soon as the manager reads. */
+void notify_run(uv_loop_t *loop);
+/** Leaves the loop, which must still run the closing of a handle. What cannot be sent at once is lost. */
+void notify_stop(void);
 
 /** `status` is one line for `systemctl status`. */
 void notify_ready(const char *status);
@@ -36,9 +44,10 @@ void notify_watchdog(void);
 
 /**
  * Sends lines of NAME=VALUE with descriptors, as FDSTORE=1 does. The descriptors stay the
- * caller's.
+ * caller's. FDSTOREREMOVE=1 takes back what is still queued under the same FDNAME.
  *
- * @return 0; -ENOTCONN without a service manager, -E2BIG above NOTIFY_FDS_MAX, or sendmsg's own errors.
+ * @return 0 if it is sent or queued; -ENOTCONN without a service manager, -E2BIG above NOTIFY_FDS_MAX,
+ * -EAGAIN if the queue is full, or the errors of connect, sendmsg and of copying a descriptor.
  */
 int notify_send(const char *lines, const int *fds, size_t fd_count);
 

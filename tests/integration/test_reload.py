@@ -4,6 +4,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import unittest
@@ -30,6 +31,12 @@ class Reload(Case):
                               text=True, timeout=60, check=False)
         self.assertEqual(code, done.returncode, done.stdout + done.stderr)
         return done
+
+    def fill(self, daemon):
+        """Leaves no room for what the daemon tells the service manager."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, self.assertRaises(BlockingIOError):
+            while True:
+                other.sendto(b"full", socket.MSG_DONTWAIT, str(daemon.notify.path))
 
     def states(self, daemon):
         listed = json.loads(self.ctl(daemon, "plugins", "ls", "--json").stdout)
@@ -97,6 +104,23 @@ class Reload(Case):
         self.assertRegex(self.ctl(daemon, "reload").stdout, r"^0 of \d+ plugins changed\n$")
         told = json.loads(self.ctl(daemon, "plugins", "inspect", "--json", STORE).stdout)
         self.assertEqual(["7"], [setting["value"] for setting in told["settings"] if setting["path"] == "burst"])
+
+    def test_a_service_manager_that_does_not_read_delays_neither_a_reload_nor_the_end(self):
+        daemon = self.start()
+        self.fill(daemon)
+        begin = time.monotonic()
+        for burst in range(7, 10):
+            self.workshop.write_config(plugins={STORE: {"burst": burst}})
+            self.assertRegex(self.ctl(daemon, "reload").stdout, r"\n2 of \d+ plugins changed\n$")
+        self.assertLess(time.monotonic() - begin, 8)
+        daemon.notify.lines.clear()
+        daemon.wait_for("RELOADING=1").wait_for("READY=1")
+        self.assertEqual(1, daemon.notify.lines.count("RELOADING=1"))
+        self.fill(daemon)
+        begin = time.monotonic()
+        self.assertEqual(0, daemon.stop())
+        self.assertLess(time.monotonic() - begin, 4)
+        self.assertIn("the service manager does not read; notifications lost: ", daemon.log)
 
     def test_a_new_version_takes_over_and_a_bad_one_does_not(self):
         daemon = self.start()

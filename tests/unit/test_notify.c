@@ -9,6 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <uv.h>
+
 #include <tests/cmocka.h>
 
 #include <core/notify.h>
@@ -169,6 +171,124 @@ static void a_manager_that_is_gone_is_an_error_and_no_signal(void **state)
     notify_stopping();
 }
 
+/* Of others, until the manager's queue has no room. */
+static size_t fill(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    size_t count = 0;
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", manager.path);
+    assert_true(fd >= 0);
+    while (sendto(fd, "full", 4, MSG_DONTWAIT, (struct sockaddr *)&address, sizeof(address)) == 4)
+        count++;
+    assert_int_equal(errno, EAGAIN);
+    close(fd);
+    return count;
+}
+
+static void hear_full(size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_string_equal(hear(), "full");
+}
+
+static void of_what_a_manager_does_not_read_the_latest_of_each_state_waits(void **state)
+{
+    uint64_t begin = uv_hrtime();
+    char last[1024];
+    size_t filled;
+
+    listen_at(manager.path);
+    notify_start();
+    filled = fill();
+    notify_ready("the first");
+    for (size_t i = 0; i < 200; i++) {
+        notify_reloading();
+        notify_status("on the way");
+        notify_extend_timeout(i);
+        notify_watchdog();
+        notify_ready("again");
+    }
+    assert_true(uv_hrtime() - begin < 2000000000);
+    hear_full(filled);
+    notify_status("the last");
+    snprintf(last, sizeof(last), "%s", hear());
+    assert_memory_equal(last, "RELOADING=1\nMONOTONIC_USEC=", 26);
+    assert_string_equal(hear(), "STATUS=on the way");
+    assert_string_equal(hear(), "EXTEND_TIMEOUT_USEC=199");
+    assert_string_equal(hear(), "READY=1\nSTATUS=again");
+    assert_string_equal(hear(), "STATUS=the last");
+    assert_string_equal(hear(), "");
+}
+
+static void what_waits_goes_out_when_the_manager_reads(void **state)
+{
+    uv_loop_t loop;
+    uv_async_t alive;
+    size_t filled;
+
+    listen_at(manager.path);
+    notify_start();
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(uv_async_init(&loop, &alive, NULL), 0);
+    filled = fill();
+    notify_reloading();
+    notify_run(&loop);
+    notify_ready("done");
+    uv_run(&loop, UV_RUN_NOWAIT);
+    hear_full(filled);
+    for (size_t i = 0; i < 3; i++)
+        uv_run(&loop, UV_RUN_NOWAIT);
+    assert_memory_equal(hear(), "RELOADING=1\n", 12);
+    assert_string_equal(hear(), "READY=1\nSTATUS=done");
+    filled = fill();
+    notify_stopping();
+    notify_stop();
+    hear_full(filled);
+    assert_string_equal(hear(), "");
+    uv_close((uv_handle_t *)&alive, NULL);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+/* A copy of the descriptor is sent; it is closed where its name is taken back before that. */
+static void descriptors_wait_too_and_are_bounded(void **state)
+{
+    int ends[2], taken_back[2];
+    size_t filled, queued = 0;
+    char byte;
+
+    listen_at(manager.path);
+    notify_start();
+    filled = fill();
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(pipe(taken_back), 0);
+    assert_int_equal(notify_send("FDSTORE=1\nFDNAME=kept\nFDPOLL=0", &ends[1], 1), 0);
+    assert_int_equal(notify_send("FDSTORE=1\nFDNAME=keptnot\nFDPOLL=0", &taken_back[1], 1), 0);
+    close(ends[1]);
+    close(taken_back[1]);
+    assert_int_equal(notify_send("FDSTOREREMOVE=1\nFDNAME=keptnot", NULL, 0), 0);
+    assert_int_equal(read(taken_back[0], &byte, 1), 0);
+    hear_full(filled);
+    notify_status("behind");
+    assert_string_equal(hear(), "FDSTORE=1\nFDNAME=kept\nFDPOLL=0");
+    assert_int_equal(manager.fd_count, 1);
+    assert_int_equal(write(manager.fds[0], "x", 1), 1);
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    close(manager.fds[0]);
+    assert_string_equal(hear(), "FDSTOREREMOVE=1\nFDNAME=keptnot");
+    assert_string_equal(hear(), "STATUS=behind");
+    fill();
+    while (queued < 1000 && notify_send("FDSTORE=1\nFDNAME=many", &ends[0], 1) == 0)
+        queued++;
+    assert_in_range(queued, 64, 999);
+    notify_stopping();
+    notify_stop();
+    close(ends[0]);
+    close(taken_back[0]);
+}
+
 static void descriptors_travel_with_the_lines(void **state)
 {
     struct stat sent, received;
@@ -206,6 +326,9 @@ int main(void)
         TEST(an_address_that_is_none_is_ignored),
         TEST(a_manager_that_is_gone_is_an_error_and_no_signal),
         TEST(descriptors_travel_with_the_lines),
+        TEST(of_what_a_manager_does_not_read_the_latest_of_each_state_waits),
+        TEST(what_waits_goes_out_when_the_manager_reads),
+        TEST(descriptors_wait_too_and_are_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
