@@ -11,6 +11,7 @@
 #include <config/tree/arena.h>
 #include <core/base/log.h>
 #include <core/change/change.h>
+#include <core/users.h>
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
@@ -232,19 +233,19 @@ static void adopt(struct reload *reload, struct survey *survey)
 /* What runs */
 
 struct listing {
-    const struct reload *reload;
     struct change_running *items;
+    /* As the ledger knows them. */
+    const void **owners;
     size_t count;
+    struct users users;
 };
 
-static bool list_generation(void *context, const struct generation *generation)
+static struct change_running describe(const struct reload *reload, const struct generation *generation)
 {
-    struct listing *listing = context;
     const struct registry_plugin *plugin = generation->plugin;
-    const struct survey *survey = survey_of(listing->reload, generation->source.entry);
+    const struct survey *survey = survey_of(reload, generation->source.entry);
 
-    listing->items = memory_grow(listing->items, listing->count, sizeof(*listing->items));
-    listing->items[listing->count++] = (struct change_running){
+    return (struct change_running){
         .entry = generation->source.entry,
         .settings = survey != NULL ? survey->settings : NULL,
         .generation = plugin->generation,
@@ -252,7 +253,28 @@ static bool list_generation(void *context, const struct generation *generation)
         .has_interface = plugin->table != NULL && BERTH_HAS(plugin->table, interface),
         .start_ns = plugin->times.prepare_ns + plugin->times.init_ns + plugin->times.serve_ns,
     };
-    return true;
+}
+
+static void list_running(struct listing *listing, const struct reload *reload)
+{
+    const struct generation **generations = perform_list(reload->perform, &listing->count);
+
+    listing->items = memory_allocate(listing->count + 1, sizeof(*listing->items));
+    listing->owners = memory_allocate(listing->count + 1, sizeof(*listing->owners));
+    for (size_t i = 0; i < listing->count; i++) {
+        listing->items[i] = describe(reload, generations[i]);
+        listing->owners[i] = &generations[i]->host;
+    }
+    users_find(&listing->users, registry_ledger(reload->options.registry), listing->items, listing->owners,
+               listing->count);
+    free(generations);
+}
+
+static void listing_finish(struct listing *listing)
+{
+    users_finish(&listing->users);
+    free(listing->owners);
+    free(listing->items);
 }
 
 struct search {
@@ -475,13 +497,13 @@ static struct change *compare(struct reload *reload, struct asked *asked, const 
         .cascade = asked->request.cascades,
         .force = asked->request.is_forced,
     };
-    struct listing listing = {.reload = reload};
+    struct listing listing;
     struct change *change;
 
-    perform_each(reload->perform, list_generation, &listing);
+    list_running(&listing, reload);
     change = change_create(listing.items, listing.count, asked->before->settings, asked->survey->plan,
                            asked->survey->settings, &request);
-    free(listing.items);
+    listing_finish(&listing);
     return change;
 }
 

@@ -33,10 +33,14 @@ struct change_node {
 struct change_users {
     /** In build.links; CHANGE_NONE at the end. */
     size_t first;
-    /** One of those that moved with a provider, which stands for all of them; CHANGE_NONE: none. */
-    size_t moved;
-    /** A provider has taken those that run along; and those that failed are tried again with one. */
-    bool are_moved, are_retried;
+    /** Of those that want it, and of those that require it: has a provider taken those that run along? And
+     * one that moved so, which stands for all of them; CHANGE_NONE: none. */
+    struct {
+        size_t moved;
+        bool are_moved;
+    } by_binding[2];
+    /** Those that failed are tried again with a provider. */
+    bool are_retried;
 };
 
 struct change_link {

@@ -63,10 +63,10 @@ struct change_running {
     bool is_ready;
     /** Its table has an interface, whatever the manifest says. */
     bool has_interface;
-    /** The ledger has recorded every reference to it: `users` are all that use its interface. Otherwise
-     * whoever requires or wants it counts as a user too. */
+    /** The ledger has recorded every reference to it: of those that only want it, `users` are all that use
+     * its interface. Otherwise each of them counts. Whoever requires it counts either way. */
     bool users_are_known;
-    /** URIs of plugins that hold a reference to it, declared or not. */
+    /** URIs of plugins that hold its interface, declared or not; one may be listed twice. */
     const char *const *users;
     size_t user_count;
     /** How long its last prepare, init and serve took together; 0: not known. */
@@ -157,7 +157,7 @@ struct change {
 /**
  * Compares what runs with a plan. Linear in plugins and requirements.
  *
- * @param running   in the order in which they started; each URI once.
+ * @param running   users after what they use; each URI once.
  * @param before    the settings in effect for the daemon itself; NULL at its start.
  * @param plan      of the same survey as `settings`. A plugin that is to be stopped, or that an operator has
  *                  stopped, is disabled in it.

@@ -98,7 +98,8 @@ static void link_users(struct change_build *build, const struct plan_entry *entr
         place = name_table_add(&build->names, requirement->name, build->name_count);
         users = &build->users[place];
         if (place == build->name_count) {
-            *users = (struct change_users){.first = CHANGE_NONE, .moved = CHANGE_NONE};
+            *users = (struct change_users){.first = CHANGE_NONE,
+                                           .by_binding = {{.moved = CHANGE_NONE}, {.moved = CHANGE_NONE}}};
             build->name_count++;
         }
         build->links[*link] = (struct change_link){node, users->first, requirement->binding};

@@ -16,10 +16,11 @@ static bool has_interface(const struct change_node *node)
            (node->entry != NULL && node->entry->plugin->interface != NULL);
 }
 
-/* Does whoever requires or wants it count as a user? Of what runs the ledger may know better. */
-static bool is_used_by_name(const struct change_node *node)
+/* Does whoever requires it, or only wants it, count as a user? Of those that want what runs, the ledger may
+ * know better. */
+static bool is_used_by_name(const struct change_node *node, bool binding)
 {
-    return has_interface(node) && !(node->runs && node->running->users_are_known);
+    return has_interface(node) && (binding || !(node->runs && node->running->users_are_known));
 }
 
 static void move(struct spread *spread, size_t node, enum change_action action, size_t cause,
@@ -61,31 +62,41 @@ static void try_again(struct spread *spread, const struct change_link *link, siz
              change_text(build, "it is tried again with %s, which it requires", of->uri));
 }
 
-/* Each name's users are visited once for either purpose, so that many providers of one type cost little. */
+/* @return are those to be visited that want it, or require it? Once for each name is enough. */
+static bool begin_to_move(struct change_build *build, struct change_users *users, size_t provider,
+                          bool binding)
+{
+    bool is_used = is_used_by_name(change_node_at(build, provider), binding);
+    bool moves = is_used && !users->by_binding[binding].are_moved;
+
+    if (is_used && users->by_binding[binding].moved != CHANGE_NONE)
+        change_group_join(build, provider, users->by_binding[binding].moved);
+    users->by_binding[binding].are_moved = users->by_binding[binding].are_moved || moves;
+    return moves;
+}
+
+/* Each name's users are visited once for each purpose, so that many providers of one type cost little. */
 static void visit_users(struct spread *spread, const char *name, size_t provider)
 {
     struct change_build *build = spread->build;
     struct change_users *users = change_users_of(build, name);
-    bool is_used = is_used_by_name(change_node_at(build, provider));
-    bool moves, retries;
+    bool moves[2], retries;
 
     if (users == NULL)
         return;
-    if (is_used && users->moved != CHANGE_NONE)
-        change_group_join(build, provider, users->moved);
-    moves = is_used && !users->are_moved;
+    moves[false] = begin_to_move(build, users, provider, false);
+    moves[true] = begin_to_move(build, users, provider, true);
     retries = change_begins(change_node_at(build, provider)) && !users->are_retried;
-    users->are_moved = users->are_moved || moves;
     users->are_retried = users->are_retried || retries;
-    for (size_t at = moves || retries ? users->first : CHANGE_NONE; at != CHANGE_NONE;
+    for (size_t at = moves[false] || moves[true] || retries ? users->first : CHANGE_NONE; at != CHANGE_NONE;
          at = build->links[at].next) {
         const struct change_link *link = &build->links[at];
 
         if (retries)
             try_again(spread, link, provider);
-        if (!moves || !(link->user == provider || move_user(spread, link->user, provider)))
+        if (!moves[link->binding] || !(link->user == provider || move_user(spread, link->user, provider)))
             continue;
-        users->moved = link->user;
+        users->by_binding[link->binding].moved = link->user;
         change_group_join(build, provider, link->user);
     }
 }

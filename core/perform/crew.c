@@ -73,6 +73,33 @@ void crew_retire(struct crew *crew, struct generation *generation)
         router_when_idle(crew->ground.host.router, &generation->host, on_idle, generation);
 }
 
+static bool is_leaving(const struct crew *crew, const void *owner)
+{
+    const struct generation *generation;
+
+    TAILQ_FOREACH(generation, &crew->all, link)
+    if (owner == &generation->host)
+        return generation->is_leaving;
+    return false;
+}
+
+const struct berth_holding *crew_find_holder(const struct crew *crew, const struct generation *provider,
+                                             bool leaves,
+                                             bool (*is_inside)(const void *context, const void *owner),
+                                             const void *context)
+{
+    const struct berth_plugin *table = provider->plugin->table;
+    const struct berth_holding *holding;
+
+    if (table == NULL || !BERTH_HAS(table, interface))
+        return NULL;
+    LIST_FOREACH(holding, &registry_ledger(crew->ground.host.registry)->all, link)
+    if (holding->is_reference && holding->provider.owner == &provider->host &&
+        !is_inside(context, holding->holder.owner) && is_leaving(crew, holding->holder.owner) == leaves)
+        return holding;
+    return NULL;
+}
+
 static bool may_close(const struct crew *crew, const struct generation *generation)
 {
     struct router *router = crew->ground.host.router;

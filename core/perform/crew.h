@@ -34,6 +34,17 @@ struct generation *crew_find(const struct crew *crew, const char *uri);
  * Another has taken its place: it drains, waits for its calls, closes and is removed, in its own time.
  */
 void crew_retire(struct crew *crew, struct generation *generation);
+/**
+ * Who else has the interface of a generation: one that was handed it after a change had been planned; or with
+ * `leaves`, one that was replaced itself and still has calls.
+ *
+ * @param is_inside  owners that do not count.
+ * @return NULL if nobody has it, or it has no interface.
+ */
+const struct berth_holding *crew_find_holder(const struct crew *crew, const struct generation *provider,
+                                             bool leaves,
+                                             bool (*is_inside)(const void *context, const void *owner),
+                                             const void *context);
 /** From the top of the loop, whenever something has ended. */
 void crew_tend(struct crew *crew);
 /** Those that were retired need not wait any longer for calls of others that pass their interceptors; with

@@ -534,6 +534,49 @@ static bool is_at_rest(const struct exchange *exchange, const struct member *mem
              router_owner_calls(router_of(exchange), &member->before->host) == 0));
 }
 
+static bool is_of_group(const void *context, const void *owner)
+{
+    const struct exchange *exchange = context;
+
+    for (size_t i = 0; i < exchange->count; i++) {
+        const struct member *member = &exchange->members[i];
+
+        if ((member->before != NULL && owner == &member->before->host) ||
+            (member->after != NULL && owner == &member->after->host))
+            return true;
+    }
+    return false;
+}
+
+/* Has a generation outside the group the interface of what ends? @return the member whose it is, or NULL. */
+static struct member *find_outsider(const struct exchange *exchange, bool leaves,
+                                    const struct berth_holding **ret_holding)
+{
+    for (size_t i = 0; i < exchange->end_count; i++) {
+        struct member *member = &exchange->members[exchange->ends[i]];
+
+        if (member->before != NULL)
+            *ret_holding = crew_find_holder(exchange->crew, member->before, leaves, is_of_group, exchange);
+        if (member->before != NULL && *ret_holding != NULL)
+            return member;
+    }
+    return NULL;
+}
+
+/* Nobody outside the group may keep what ends. @return may the group go on? */
+static bool check_outsiders(struct exchange *exchange)
+{
+    const struct berth_holding *holding;
+    struct member *member = find_outsider(exchange, false, &holding);
+
+    if (member == NULL)
+        return true;
+    say(member, BERTH_ABORTED, "given up, because %s was handed its interface meanwhile; ask again",
+        holding->holder.name);
+    fail_others(exchange, member);
+    return false;
+}
+
 static enum berth_ending ending_of(const struct member *member)
 {
     return member->of->action == CHANGE_STOP ? BERTH_ENDING_REMOVED : BERTH_ENDING_REPLACED;
@@ -557,6 +600,24 @@ static void begin_drain(struct exchange *exchange)
     }
 }
 
+/* What was replaced and still has calls may use what is to be closed. Past the deadline the change is given
+ * up. */
+static bool waits_for_outsider(struct exchange *exchange)
+{
+    const struct berth_holding *holding;
+    struct member *member =
+        exchange->mode == MANIFEST_UPGRADE_EXCLUSIVE ? find_outsider(exchange, true, &holding) : NULL;
+
+    if (member == NULL || !exchange->is_overdue)
+        return member != NULL;
+    say(member, BERTH_DEADLINE_EXCEEDED,
+        "given up, because generation %llu of %s, which was replaced, did not let go of its interface within "
+        "upgrade.drain",
+        (unsigned long long)holding->holder.generation, holding->holder.name);
+    fail_others(exchange, member);
+    return true;
+}
+
 static bool drain(struct exchange *exchange)
 {
     struct member *busy = NULL;
@@ -568,10 +629,18 @@ static bool drain(struct exchange *exchange)
     for (size_t i = 0; i < exchange->end_count; i++)
         if (!is_at_rest(exchange, &exchange->members[exchange->ends[i]]))
             busy = &exchange->members[exchange->ends[i]];
-    if (busy == NULL)
+    if (!check_outsiders(exchange)) {
+        go_to(exchange, STAGE_UNDO);
+        return false;
+    }
+    if (busy == NULL && !waits_for_outsider(exchange))
         return true;
     if (!exchange->is_overdue)
         return false;
+    if (busy == NULL) {
+        go_to(exchange, STAGE_UNDO);
+        return false;
+    }
     if (exchange->work->is_forced || busy->of->action == CHANGE_STOP) {
         if (is_pending(exchange))
             return false;
@@ -579,7 +648,10 @@ static bool drain(struct exchange *exchange)
             if (exchange->members[exchange->ends[i]].before != NULL)
                 router_end_calls(router_of(exchange), &exchange->members[exchange->ends[i]].before->host,
                                  "its plugin is being replaced; try again");
-        return true;
+        if (!waits_for_outsider(exchange))
+            return true;
+        go_to(exchange, STAGE_UNDO);
+        return false;
     }
     calls[0] = '\0';
     if (router_of(exchange) != NULL)
@@ -680,10 +752,18 @@ static void end_stopped(struct exchange *exchange, struct member *member)
     member->before = NULL;
 }
 
+static void begin_close(struct exchange *exchange)
+{
+    close_gate(exchange);
+    for (size_t i = 0; i < exchange->end_count; i++)
+        if (exchange->members[exchange->ends[i]].before != NULL)
+            exchange->members[exchange->ends[i]].before->plugin->is_closing = true;
+}
+
 static bool close_before(struct exchange *exchange)
 {
     if (!exchange->stage_has_begun)
-        close_gate(exchange);
+        begin_close(exchange);
     exchange->stage_has_begun = true;
     while (exchange->ended < exchange->end_count) {
         struct member *member = &exchange->members[exchange->ends[exchange->ended]];
@@ -803,8 +883,11 @@ static void take_places(struct exchange *exchange)
 static bool make_switch(struct exchange *exchange)
 {
     struct berth_error error;
-    enum berth_code code = router_of(exchange) != NULL ? switch_routes(exchange, &error) : BERTH_OK;
+    enum berth_code code;
 
+    if (!check_outsiders(exchange))
+        return false;
+    code = router_of(exchange) != NULL ? switch_routes(exchange, &error) : BERTH_OK;
     if (code != BERTH_OK) {
         struct member *fault = &exchange->members[0];
 

@@ -691,6 +691,22 @@ static void list_closing(struct perform *perform)
     qsort(perform->closing, count, sizeof(*perform->closing), compare_orders);
 }
 
+const struct generation **perform_list(const struct perform *perform, size_t *ret_count)
+{
+    const struct generation *generation, **list;
+    size_t most = 0;
+
+    *ret_count = 0;
+    TAILQ_FOREACH(generation, &perform->crew.all, link)
+    most++;
+    list = memory_allocate(most + 1, sizeof(*list));
+    TAILQ_FOREACH(generation, &perform->crew.all, link)
+    if (!generation->is_leaving)
+        list[(*ret_count)++] = generation;
+    qsort(list, *ret_count, sizeof(*list), compare_orders);
+    return list;
+}
+
 void perform_stop(struct perform *perform)
 {
     struct generation *generation;

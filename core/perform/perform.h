@@ -121,7 +121,12 @@ void perform_ask(struct perform *perform, struct perform_request *request);
  */
 void perform_each(const struct perform *perform,
                   bool (*on_generation)(void *context, const struct generation *generation), void *context);
-/** The same, those that were replaced and still live as well. */
+/**
+ * The same, in the order of the newest plan that has each: users after what they use, whichever started last.
+ * @return to be freed.
+ */
+const struct generation **perform_list(const struct perform *perform, size_t *ret_count);
+/** As perform_each, those that were replaced and still live as well. */
 void perform_each_living(const struct perform *perform,
                          bool (*on_generation)(void *context, const struct generation *generation),
                          void *context);

@@ -494,6 +494,7 @@ void registry_take(struct registry *registry, struct registry_plugin *plugin, co
     plugin->entry = entry;
     plugin->running = running_of(entry);
     plugin->is_taken = true;
+    plugin->is_closing = false;
     forget_condition(plugin);
     ghost_destroy(record->ghost);
     record->ghost = NULL;
@@ -513,7 +514,7 @@ void registry_leave(struct registry *registry, struct registry_plugin *plugin)
 {
     struct record *record = of_plugin(plugin);
 
-    plugin->is_taken = false;
+    plugin->is_taken = plugin->is_closing = false;
     plugin->table = NULL;
     plugin->instance = NULL;
     /* Its own survey may go from here on. */
@@ -778,6 +779,11 @@ static const struct registry_plugin *seen_by(const struct registry_plugin *asker
     return asker->is_staged && plugin->next != NULL ? plugin->next : plugin;
 }
 
+static bool may_have(const struct registry_plugin *asker, const struct registry_plugin *plugin)
+{
+    return registry_plugin_is_ready(plugin) && (!plugin->is_closing || asker->is_closing);
+}
+
 enum berth_code registry_fetch(struct registry *registry, const struct registry_plugin *plugin,
                                const char *uri, struct berth_ref *ret_ref, struct berth_error *err)
 {
@@ -790,7 +796,7 @@ enum berth_code registry_fetch(struct registry *registry, const struct registry_
     if (found == NULL)
         return berth_error_set(err, BERTH_NOT_FOUND, "nobody provides %s", uri);
     found = seen_by(plugin, found);
-    if (!registry_plugin_is_ready(found))
+    if (!may_have(plugin, found))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is not ready but %s%s%s", uri,
                                berth_state_name(found->state), found->reason != NULL ? ": " : "",
                                found->reason != NULL ? found->reason : "");
@@ -812,7 +818,7 @@ static const struct registry_plugin *next_ready(const struct registry *registry,
         const struct registry_plugin *member =
             seen_by(asker, registry_get(registry, registry->plan->types[index].members[(*place)++]));
 
-        if (member != asker && registry_plugin_is_ready(member))
+        if (member != asker && may_have(asker, member))
             return member;
     }
     return NULL;

@@ -52,6 +52,8 @@ struct registry_plugin {
     struct registry_plugin *next;
     /** It is a `next`: it sees the `next` of others rather than themselves. */
     bool is_staged;
+    /** Its generation is about to be closed: only those that are closed with it are still handed it. */
+    bool is_closing;
 
     enum berth_state state;
     enum berth_code code;

@@ -184,6 +184,52 @@ class Reload(Case):
             self.assertIn(f"restart     {uri}: requested\n", self.ctl(daemon, "plugins", "restart", uri).stdout)
             self.assertEqual(generation + 1, self.states(daemon)[uri][1])
 
+    def test_who_wants_it_restarts_with_it_only_if_it_has_its_interface(self):
+        fetch = f'struct berth_ref ref; if (berth_get(host, "{STORE}", &ref, err) != BERTH_OK) return BERTH_INTERNAL;'
+        self.workshop.add("store", Plugin("io.example.store.v1", "store", yaml=f"interface: example_store\n{LIMITS}",
+                                          members=".interface = &provided"), code="static const int provided;")
+        self.workshop.add("holder", Plugin("io.example.holder.v1", "holder", wants=["io.example.store.v1"], init=fetch))
+        self.workshop.add("wanter", Plugin("io.example.wanter.v1", "wanter", wants=["io.example.store.v1"]))
+        daemon = self.start()
+        before = self.states(daemon)
+        self.workshop.write_config(plugins={STORE: {"burst": 7}})
+        told = self.ctl(daemon, "reload", "--dry-run").stdout
+        self.assertIn(f"restart     io.example.holder.v1.holder: it uses the interface of {STORE}\n", told)
+        self.assertNotIn("io.example.wanter", told)
+        self.assertRegex(self.ctl(daemon, "reload").stdout, r"\n3 of \d+ plugins changed\n$")
+        after = self.states(daemon)
+        self.assertEqual({STORE, USER, "io.example.holder.v1.holder"}, {uri for uri in before if before[uri] != after[uri]})
+
+    def test_the_daemons_own_settings_apply_without_a_restart(self):
+        self.workshop.add("slow", Plugin("io.example.slow.v1", "slow", members=".close = close_slow"), code=(
+            "static enum berth_code close_slow(const struct berth_host *host, void *instance, struct berth_error *err)\n"
+            "{ (void)host, (void)instance, (void)err; return BERTH_PENDING; }\n"))
+        resident = Plugin("io.example.resident.v1", "resident")
+        self.workshop.add("resident", resident, flags=["-Wl,-z,nodelete"])
+        daemon = self.start()
+        before = self.states(daemon)
+        more = self.workshop.top / "more"
+        more.mkdir(mode=0o755)
+        self.workshop.add("late", Plugin("io.example.late.v1", "late")).rename(more / "late.so")
+        self.workshop.write_config(plugin_dirs=[str(self.workshop.plugins), str(more)], disabled_plugins=[USER],
+                                   required_plugins=[CALLER], timeouts={"close": "100ms"}, upgrade={"max_resident": "1KiB"})
+        done = self.ctl(daemon, "reload")
+        for name in ("plugin_dirs", "disabled_plugins", "required_plugins", "timeouts.close", "upgrade.max_resident"):
+            self.assertRegex(done.stdout, rf"apply       {name}\S* changed at ")
+        self.assertNotIn("restart", done.stdout + done.stderr)
+        after = self.states(daemon)
+        self.assertEqual({}, {uri: before[uri] for uri in before if uri != USER and before[uri] != after.get(uri)})
+        self.assertEqual("ready", after["io.example.late.v1.late"][0])
+        self.assertNotEqual("ready", after.get(USER, ("", 0))[0])
+
+        self.workshop.add("resident", resident, flags=["-Wl,-z,nodelete"], version="1.1.0")
+        self.assertIn("would exceed upgrade.max_resident (1 KiB)", self.ctl(daemon, "reload", code=4).stdout)
+        began = time.monotonic()
+        self.ctl(daemon, "plugins", "stop", "io.example.slow.v1.slow")
+        self.assertLess(time.monotonic() - began, 3)
+        self.workshop.write_config(disabled_plugins=[CALLER], required_plugins=[CALLER])
+        self.assertIn(CALLER, self.ctl(daemon, "reload", code=1).stderr)
+
     def test_sighup_reloads(self):
         daemon = self.start()
         self.workshop.write_config(plugins={CALLER: {"burst": 9}})

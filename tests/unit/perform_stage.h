@@ -12,6 +12,7 @@
 
 #include <core/base/log.h>
 #include <core/perform/perform.h>
+#include <core/users.h>
 #include <sdk/base/container_of.h>
 
 #define MILLISECOND 1000000ull
@@ -215,6 +216,7 @@ static const struct berth_plugin actor = {.size = sizeof(actor),
                                           .drain = on_drain,
                                           .close = on_close,
                                           .services = services,
+                                          .interface = "stage",
                                           .reconfigure = on_reconfigure,
                                           .save_state = on_save,
                                           .load_state = on_load};
@@ -372,24 +374,17 @@ struct asked {
     bool is_done;
 };
 
-static inline bool take_running(void *context, const struct generation *generation)
+static inline struct change_running describe(const struct generation *generation)
 {
     const struct counted_world *world = generation->source.keep;
-    struct change_running **next = context;
 
-    *(*next)++ = (struct change_running){
+    return (struct change_running){
         .entry = generation->source.entry,
         .settings = world != NULL ? world->world.settings : NULL,
         .generation = generation->plugin->generation,
         .is_ready = registry_plugin_is_ready(generation->plugin),
+        .has_interface = generation->source.entry->plugin->interface != NULL,
     };
-    return true;
-}
-
-static inline bool count_running(void *context, const struct generation *generation)
-{
-    ++*(size_t *)context;
-    return true;
 }
 
 static inline void free_change(struct asked *asked)
@@ -406,15 +401,18 @@ static inline enum berth_code stage_begin(struct perform_request *request, const
 {
     struct asked *asked = CONTAINER_OF(request, struct asked, request);
     struct world *world = &stage.newest->world;
-    struct change_running *next;
-    size_t count = 0;
+    size_t count;
+    const struct generation **list = perform_list(stage.perform, &count);
+    const void **owners = calloc(count + 1, sizeof(*owners));
+    struct users users;
 
-    perform_each(stage.perform, count_running, &count);
-    next = calloc(count + 1, sizeof(*next));
-    struct change_running *running = next;
-    perform_each(stage.perform, take_running, &next);
     free_change(asked);
-    asked->running = running;
+    asked->running = calloc(count + 1, sizeof(*asked->running));
+    for (size_t i = 0; i < count; i++) {
+        asked->running[i] = describe(list[i]);
+        owners[i] = &list[i]->host;
+    }
+    users_find(&users, registry_ledger(stage.registry), asked->running, owners, count);
     asked->change = change_create(asked->running, count, NULL, world->plan, world->settings,
                                   &(struct change_request){.kind = asked->kind,
                                                            .subjects = asked->subjects,
@@ -422,6 +420,9 @@ static inline enum berth_code stage_begin(struct perform_request *request, const
                                                            .unwilling = unwilling,
                                                            .unwilling_count = unwilling_count,
                                                            .cascade = true});
+    users_finish(&users);
+    free(owners);
+    free(list);
     *ret_work = (struct perform_work){.plan = world->plan,
                                       .change = asked->change,
                                       .drain_ns = stage.drain_ns,

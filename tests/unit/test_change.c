@@ -35,6 +35,8 @@ struct test_case {
     const char *subjects[4];
     /** "cascade", "force"; URIs that failed, and such as refuse their settings. */
     const char *flags, *failed, *unwilling;
+    /** One whose users are known, and the only one of them. */
+    const char *known, *user;
     const char *expected;
 };
 
@@ -59,6 +61,41 @@ static const struct test_case cases[] = {
          "restart     io.x.service.v1.leases: it uses the interface of io.x.service.v1.names\n"
          "            exclusive: calls wait; expected pause: 6 ms\n"
          "3 of 6 plugins change\n"},
+    {"who wants an interface without having it does not notice",
+     {ALL},
+     "",
+     {ALL},
+     PLUGINS SET("io.x.event.v1.exchange", "burst: 2"),
+     .unwilling = "io.x.event.v1.exchange",
+     .known = "io.x.event.v1.exchange",
+     .expected =
+         "restart     io.x.event.v1.exchange: burst changed at new:2:35, which it does not take in place\n"
+         "            exclusive: calls wait; expected pause: 2 ms\n"
+         "1 of 6 plugins changes\n"},
+    {"who has it restarts with it",
+     {ALL},
+     "",
+     {ALL},
+     PLUGINS SET("io.x.event.v1.exchange", "burst: 2"),
+     .unwilling = "io.x.event.v1.exchange",
+     .known = "io.x.event.v1.exchange",
+     .user = "io.x.server.v1.grpc",
+     .expected =
+         "restart     io.x.event.v1.exchange: burst changed at new:2:35, which it does not take in place\n"
+         "restart     io.x.server.v1.grpc: it uses the interface of io.x.event.v1.exchange\n"
+         "            exclusive: calls wait; expected pause: 4 ms\n"
+         "2 of 6 plugins change\n"},
+    {"who requires it restarts with it, whoever has its interface",
+     {ALL},
+     "",
+     {ALL},
+     PLUGINS SET("io.x.store.v1.lmdb", "map: 2"),
+     .known = "io.x.store.v1.lmdb",
+     .expected = "restart     io.x.store.v1.lmdb: map changed at new:2:29\n"
+                 "restart     io.x.service.v1.names: it uses the interface of io.x.store.v1.lmdb\n"
+                 "restart     io.x.service.v1.leases: it uses the interface of io.x.store.v1.lmdb\n"
+                 "            exclusive: calls wait; expected pause: 6 ms\n"
+                 "3 of 6 plugins change\n"},
     {"nobody notices who only calls",
      {ALL},
      "",
@@ -330,6 +367,12 @@ static bool check_case(const struct test_case *test)
     running = world_run(&before);
     for (size_t i = 0; test->failed != NULL && i < before.plan->run_count; i++)
         running[i].is_ready = strstr(test->failed, running[i].entry->plugin->uri) == NULL;
+    for (size_t i = 0; test->known != NULL && i < before.plan->run_count; i++)
+        if (strcmp(running[i].entry->plugin->uri, test->known) == 0) {
+            running[i].users_are_known = running[i].has_interface = true;
+            running[i].users = &test->user;
+            running[i].user_count = test->user != NULL;
+        }
     change =
         change_create(running, before.plan->run_count, before.settings, after.plan, after.settings, &request);
     change_print_text(out, change);

@@ -16,6 +16,9 @@
 #define USER                                                                                                 \
     "{module: user, version: 1.0.0, plugins: [{type: io.x.user.v1, id: user, interface: u,\n"                \
     " requires: [io.x.store.v1.store]}]}"
+#define LATE                                                                                                 \
+    "{module: late, version: 1.0.0, plugins: [{type: io.x.late.v1, id: late, wants: [io.x.store.v1]}]}"
+#define ASKER(version) GREETER_WITH(version, "upgrade: beside, requires: [io.x.store.v1.store],\n")
 #define GUARD(version) "{module: guard, version: " version ", plugins: [{type: io.x.guard.v1, id: guard}]}"
 
 #define MODULES(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -419,6 +422,93 @@ static void the_ledger_names_who_holds_what(void **state)
     stage_end();
 }
 
+/* @return as berth_get. */
+static enum berth_code fetch_late(void)
+{
+    const struct host *late = stage_plugin("io.x.late.v1.late")->owner;
+    struct berth_error err;
+    struct berth_ref ref;
+
+    return berth_get(&late->table, "io.x.store.v1.store", &ref, &err);
+}
+
+static void who_only_wants_it_goes_along_once_it_has_its_interface(void **state)
+{
+    stage_start(MODULES(STORE("1.0.0"), LATE), "");
+    assert_change(MODULES(STORE("2.0.0"), LATE), "drain store1, close store1, init store2, ",
+                  "upgrade io.x.store.v1.store OK\n");
+    assert_int_equal(fetch_late(), BERTH_OK);
+    assert_change(MODULES(STORE("1.0.0"), LATE),
+                  "drain late1, drain store2, close late1, close store2, init store1, init late1, ",
+                  "upgrade io.x.store.v1.store OK\nrestart io.x.late.v1.late OK\n");
+    stage_end();
+}
+
+/* Begins a change to the second version of the store, and goes on until the trace has this. */
+static void begin_change(struct asked *asked, const char *const *modules, const char *until)
+{
+    *asked = (struct asked){.request = {.begin = stage_begin, .on_done = stage_on_done}};
+    stage.trace[0] = '\0';
+    stage_world(modules, "");
+    perform_ask(stage.perform, &asked->request);
+    while (strstr(stage.trace, until) == NULL)
+        uv_run(&stage.loop, UV_RUN_NOWAIT);
+}
+
+static void who_is_handed_an_interface_meanwhile_keeps_it(void **state)
+{
+    struct asked asked;
+
+    stage_start(MODULES(STORE("1.0.0"), LATE), "");
+    stage_fault("io.x.store.v1.store", "1.0.0", "drain hangs");
+    begin_change(&asked, MODULES(STORE("2.0.0"), LATE), "drain store1");
+    assert_int_equal(fetch_late(), BERTH_OK);
+    stage_run_until(&asked.is_done);
+    assert_string_equal(stage.trace, "drain store1, ");
+    assert_string_equal(
+        stage.report,
+        "upgrade io.x.store.v1.store ABORTED: given up, because io.x.late.v1.late was handed its "
+        "interface meanwhile; ask again\n");
+    assert_int_equal(stage_plugin("io.x.store.v1.store")->generation, 1);
+    stage_end();
+}
+
+static void what_is_being_closed_is_handed_to_nobody_new(void **state)
+{
+    struct asked asked;
+
+    stage_start(MODULES(STORE("1.0.0"), USER, LATE), "");
+    stage_fault("io.x.user.v1.user", "1.0.0", "close hangs");
+    begin_change(&asked, MODULES(STORE("2.0.0"), USER, LATE), "close user1");
+    assert_int_equal(fetch_late(), BERTH_FAILED_PRECONDITION);
+    stage_run_until(&asked.is_done);
+    assert_int_equal(stage_plugin("io.x.late.v1.late")->generation, 1);
+    assert_int_equal(fetch_late(), BERTH_OK);
+    stage_end();
+}
+
+static void one_that_leaves_keeps_what_it_uses(void **state)
+{
+    struct berth_stream stream;
+
+    stage_start(MODULES(STORE("1.0.0"), ASKER("1.0.0")), "");
+    struct berth_call *call = open_call(&stream);
+    stage_change(MODULES(STORE("1.0.0"), ASKER("2.0.0")), "");
+    assert_change(
+        MODULES(STORE("2.0.0"), ASKER("2.0.0")), "drain greeter2, drain store1, ",
+        "upgrade io.x.store.v1.store DEADLINE_EXCEEDED: given up, because generation 1 of "
+        "io.x.v1.greeter, which was replaced, did not let go of its interface within upgrade.drain\n"
+        "restart io.x.v1.greeter ABORTED: not done, because of io.x.store.v1.store\n");
+    answer_call(call);
+    assert_string_equal(stream.got, "one");
+    assert_change(MODULES(STORE("2.0.0"), ASKER("2.0.0")),
+                  "close greeter1, drain greeter2, drain store1, close greeter2, close store1, init store2, "
+                  "init greeter2, "
+                  "two greeter2, ",
+                  "upgrade io.x.store.v1.store OK\nrestart io.x.v1.greeter OK\n");
+    stage_end();
+}
+
 static void providers_note_what_is_held_of_them(void **state)
 {
     struct running_thread thread = {0};
@@ -503,6 +593,10 @@ int main(void)
         cmocka_unit_test(no_call_passes_without_the_interceptor_that_is_replaced),
         cmocka_unit_test(requests_wait_for_their_turn_and_each_is_answered),
         cmocka_unit_test(the_ledger_names_who_holds_what),
+        cmocka_unit_test(who_only_wants_it_goes_along_once_it_has_its_interface),
+        cmocka_unit_test(who_is_handed_an_interface_meanwhile_keeps_it),
+        cmocka_unit_test(what_is_being_closed_is_handed_to_nobody_new),
+        cmocka_unit_test(one_that_leaves_keeps_what_it_uses),
         cmocka_unit_test(providers_note_what_is_held_of_them),
         cmocka_unit_test(an_init_that_fails_leaves_nothing),
         cmocka_unit_test(a_stop_ends_a_change_and_answers_all),
