@@ -16,6 +16,8 @@
 #define SLOTS_MAX 65536u
 /* What may wait for a worker that does not read before new calls are refused. */
 #define QUEUED_MAX (32u << 20)
+/* Of the headers and trailers of one call, which no flow control holds back: more than clients take. */
+#define PAIRS_MAX (256u * 1024)
 
 struct remote {
     struct forward *forward;
@@ -29,6 +31,7 @@ struct remote {
     /** Bytes that the worker welcomes, and those of its own that it may send again. */
     int64_t window;
     uint64_t owed;
+    size_t pair_bytes;
     /** Packets that wait for the worker; those of a call that is held. */
     struct packet_writer held;
 };
@@ -406,9 +409,17 @@ static void take_pair(struct remote *remote, const struct packet *packet)
     packet_reader_init(&reader, packet);
     key = packet_get_text(&reader);
     value = packet_get_bytes(&reader, &length);
-    if (reader.is_bad)
+    if (reader.is_bad) {
         channel_break(remote->forward->channel, "sent a header that cannot be read");
-    else if (packet->type == PACKET_HEADER)
+        return;
+    }
+    if (packet->length > PAIRS_MAX - remote->pair_bytes) {
+        berth_call_finish(remote->call, BERTH_RESOURCE_EXHAUSTED,
+                          "the isolated plugin sent more than 256 KiB of headers and trailers");
+        return;
+    }
+    remote->pair_bytes += packet->length;
+    if (packet->type == PACKET_HEADER)
         berth_call_add_header(remote->call, key, value, length);
     else
         berth_call_add_trailer(remote->call, key, value, length);

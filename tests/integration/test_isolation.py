@@ -230,6 +230,16 @@ class Contained(Isolated):
     def test_more_than_may_be_published(self):
         self.assert_costs_its_calls("publish", "its process was killed: it published what is too long")
 
+    def test_more_trailers_than_a_call_may_have(self):
+        daemon = self.begin()
+        before = self.workers(daemon)
+        error = self.error_of(daemon, "trailers")
+        self.assertEqual(grpc.StatusCode.RESOURCE_EXHAUSTED, error.code())
+        self.assertIn("more than 256 KiB of headers and trailers", error.details())
+        self.wait_until_it_works(daemon)
+        self.assertEqual(before, self.workers(daemon))
+        self.assert_stops(daemon)
+
     def test_a_connection_that_is_closed(self):
         self.assert_costs_its_calls("close", "its process")
 
