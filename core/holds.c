@@ -146,7 +146,8 @@ static enum berth_code check_question(const struct berth_inspect *table, const c
                                       const char *function, const void *caller, struct berth_error *err)
 {
     if (!inspect_is_on_loop(table, function, caller))
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is for the loop's thread", function);
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s must be called from the loop's thread",
+                               function);
     if (registry_find(holds_behind(table)->registry, uri) == NULL)
         return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" not found", uri);
     return BERTH_OK;

@@ -745,7 +745,7 @@ static enum berth_code check_request(const struct berth_change_request *request,
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s",
                                request->subjects.count == 0
                                    ? "name the plugins to change"
-                                   : "a reload is of the whole daemon; name no plugin");
+                                   : "a reload applies to the whole daemon; do not name plugins");
     if (request->subjects.count > SUBJECTS_MAX)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "%zu plugins are too many for one request (at most %d)",
@@ -781,14 +781,14 @@ static uint64_t request_change(const struct berth_inspect *table, const struct b
     struct reload *reload = of_table(table);
 
     if (!inspect_is_on_loop(table, "inspect->request_change", __builtin_return_address(0))) {
-        *ret_code =
-            berth_error_set(err, BERTH_FAILED_PRECONDITION, "request_change is for the loop's thread");
+        *ret_code = berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                                    "request_change must be called from the loop's thread");
         return 0;
     }
     *ret_code = check_request(request, err);
     if (*ret_code == BERTH_OK && reload->waiting >= WAITING_MAX)
         *ret_code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                                    "%d changes wait already; try again when some are done", WAITING_MAX);
+                                    "%d changes are queued; try again when some are done", WAITING_MAX);
     return *ret_code == BERTH_OK ? ask(reload, request) : 0;
 }
 
@@ -798,7 +798,7 @@ void reload_ask(struct reload *reload, const char *why)
 
     if (reload == NULL || reload->waiting >= WAITING_MAX) {
         log_line(BERTH_LOG_WARN, "%s, not reloading: %s", why,
-                 reload == NULL ? "nothing has started" : "too many changes wait");
+                 reload == NULL ? "nothing has started" : "too many changes are queued");
         return;
     }
     log_line(BERTH_LOG_INFO, "%s, reloading", why);

@@ -153,7 +153,7 @@ static void refuse_cascade(struct change_build *build)
         config_text_add(&others, " and %zu more", count - 8);
     if (count > 0)
         change_refuse(build, BERTH_FAILED_PRECONDITION,
-                      "this takes others along: %s; add --cascade if they may", others.bytes);
+                      "other plugins would change too: %s; add --cascade to allow that", others.bytes);
     config_text_finish(&others);
 }
 

@@ -81,9 +81,9 @@ static const struct cli_command commands[] = {
      "Prints order, levels, verdicts, signers and reasons, based on the manifests and the configuration.\n"
      "Exits with 1 if anything is blocked or rejected, or if run would not start.\n"
      "\n"
-     "--lock writes module, version and SHA-256 of every module found, and of the libraries that they\n"
-     "bring along, instead: look at the plan first. Where the configuration has `lock` with that file,\n"
-     "what is not in it or differs from it does not run. A file that is there is replaced.\n",
+     "With --lock, instead writes module, version and SHA-256 of every module found, and of the libraries\n"
+     "that they bring along; review the plan first. If `lock` in the configuration names that file, a\n"
+     "module that is not in it or differs from it is rejected. An existing file is replaced.\n",
      plan_options, 0, 1, command_plan},
     {"config default", "", "print a complete, commented configuration from the manifests",
      "Prints every setting of the daemon and of the installed plugins with its documentation\n"

@@ -118,7 +118,7 @@ static void refuse(const struct inherited *inherited, const char *problem, size_
 {
     close(inherited->fd);
     if (refused < REFUSALS_MAX)
-        log_line(BERTH_LOG_WARN, "closing descriptor %d (%s) of the service manager: %s", inherited->fd,
+        log_line(BERTH_LOG_WARN, "closing descriptor %d (%s) from the service manager: %s", inherited->fd,
                  inherited->name[0] != '\0' ? inherited->name : "without a name", problem);
 }
 
@@ -151,7 +151,7 @@ size_t inherited_take(struct inherited **ret_sockets)
         }
     }
     if (refused > REFUSALS_MAX)
-        log_line(BERTH_LOG_WARN, "closed %zu more descriptors of the service manager",
+        log_line(BERTH_LOG_WARN, "closed %zu more descriptors from the service manager",
                  refused - REFUSALS_MAX);
     inherited_hide();
     *ret_sockets = sockets;

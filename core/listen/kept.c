@@ -66,7 +66,7 @@ bool kept_add(listeners_notify *notify, const char *name, int fd)
     snprintf(lines, sizeof(lines), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
     result = notify(lines, &fd, 1);
     if (result < 0 && result != -ENOTCONN)
-        log_line(BERTH_LOG_WARN, "cannot pass a socket to the service manager for the next run: %s",
+        log_line(BERTH_LOG_WARN, "cannot store a socket with the service manager for the next run: %s",
                  strerror(-result));
     return result == 0;
 }

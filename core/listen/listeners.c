@@ -252,10 +252,10 @@ static bool take_inherited(struct listeners *listeners, struct claim *claim, con
             compare_given(claim, wish);
     }
     if (claim->is_given)
-        log_plugin(BERTH_LOG_INFO, wish->uri, "using the socket of the service manager address=%s",
+        log_plugin(BERTH_LOG_INFO, wish->uri, "using the socket from the service manager address=%s",
                    inherited.address);
     else
-        log_plugin(BERTH_LOG_INFO, wish->uri, "using the socket of the previous run address=%s",
+        log_plugin(BERTH_LOG_INFO, wish->uri, "using the socket from the previous run address=%s",
                    wish->address);
     return true;
 }
@@ -493,7 +493,7 @@ static void drop_kept(struct listeners *listeners, const struct inherited *inher
             unix_socket_release(&place);
     }
     withdraw(listeners, inherited->name);
-    log_line(BERTH_LOG_INFO, "closing %s: no plugin listens there any more", path);
+    log_line(BERTH_LOG_INFO, "closing %s: no plugin listens there", path);
 }
 
 static void drop_inherited(struct listeners *listeners)
@@ -506,7 +506,8 @@ static void drop_inherited(struct listeners *listeners)
         if (kept_parse(inherited->name, &kept))
             drop_kept(listeners, inherited, &kept);
         else
-            log_line(BERTH_LOG_WARN, "closing socket %s of the service manager (%s): no plugin listens there",
+            log_line(BERTH_LOG_WARN,
+                     "closing socket %s from the service manager (%s): no plugin listens there",
                      inherited->address, inherited->name[0] != '\0' ? inherited->name : "without a name");
     }
     free(listeners->inherited);

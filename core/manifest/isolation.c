@@ -5,14 +5,14 @@
 const char *manifest_find_obstacle(const struct manifest_plugin *plugin)
 {
     if (plugin->made_by != NULL)
-        return "is only the way to a server behind a socket, which runs in a process of its own anyway";
+        return "forwards to a server behind a socket, which already runs in a process of its own";
     if (plugin->carry_count > 0)
-        return "is a server, and calls reach the daemon through it";
+        return "is a server, through which calls reach the daemon";
     if ((plugin->uses & MANIFEST_USES_INTERCEPT) != 0)
         return "intercepts calls of the daemon (uses: intercept)";
     if ((plugin->uses & MANIFEST_USES_ROUTER) != 0)
         return "uses the routes of other plugins (uses: router)";
     if ((plugin->uses & MANIFEST_USES_INSPECT) != 0)
-        return "looks at other plugins (uses: inspect)";
+        return "inspects other plugins (uses: inspect)";
     return NULL;
 }

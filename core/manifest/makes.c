@@ -96,7 +96,7 @@ struct manifest_maker *makes_read(const struct config_node *node, struct config_
 
     if (section == NULL || section->kind != CONFIG_SCALAR || section->length == 0 ||
         section->length > SECTION_MAX) {
-        complain(diagnostics, node, "makes needs the name of a section of berthd.yaml under section");
+        complain(diagnostics, node, "makes requires section, the name of a section of berthd.yaml");
         return NULL;
     }
     maker = memory_allocate(1, sizeof(*maker));

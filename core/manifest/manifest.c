@@ -484,7 +484,7 @@ static void read_state_reads(struct reader *reader, const struct config_node *st
             plugin->state.read_count++;
     if (plugin->state.writes != 0 && !manifest_reads_state(plugin, plugin))
         complain(reader, &list->mark,
-                 "state.reads: lacks %u, which it writes itself: a restart hands the state over too",
+                 "state.reads lacks %u, the version under writes: a restart hands over the state too",
                  plugin->state.writes);
 }
 
@@ -512,13 +512,12 @@ static void read_state(struct reader *reader, const struct config_node *map, str
         !has_callback(plugin, MANIFEST_CALLBACK_LOAD_STATE))
         complain(reader, &state->mark, "state requires save_state and load_state under callbacks");
     if (plugin->upgrade == MANIFEST_UPGRADE_BESIDE)
-        complain(
-            reader, &state->mark,
-            "state: with upgrade: beside both generations run at once, so none hands its state over; use "
-            "upgrade: handover");
+        complain(reader, &state->mark,
+                 "state: with upgrade: beside, both generations run at once and no state is handed over; use "
+                 "upgrade: handover");
     writes = find(state, "writes");
     if (writes == NULL)
-        complain(reader, &state->mark, "state has no writes, which is required");
+        complain(reader, &state->mark, "state requires writes");
     else if (read_number(reader, writes, "state.writes", &plugin->state.writes))
         read_state_reads(reader, state, find(state, "reads"), plugin);
 }

@@ -46,7 +46,7 @@ static enum berth_code check_folder(const char *path, struct berth_error *err)
         return fail(path, "access it", errno, err);
     if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 0077) != 0)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
-                               "%s: must be a folder of user %u with mode 0700; move it away", path,
+                               "%s: must be a directory of user %u with mode 0700; move it away", path,
                                (unsigned)geteuid());
     return BERTH_OK;
 }
@@ -81,8 +81,9 @@ static enum berth_code copy_bytes(int from, int to, const struct scan_file *file
     char chunk[CHUNK_BYTES];
 
     if (left > COPY_MAX_BYTES)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: has %lld MiB, a copy may have %lld",
-                               file->path, (long long)left >> 20, (long long)COPY_MAX_BYTES >> 20);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                               "%s: cannot be copied: it has %lld MiB, the maximum is %lld", file->path,
+                               (long long)left >> 20, (long long)COPY_MAX_BYTES >> 20);
     while (left > 0) {
         ssize_t got = read(from, chunk, left < CHUNK_BYTES ? (size_t)left : sizeof(chunk));
 

@@ -127,7 +127,7 @@ static void fail_others(struct exchange *exchange, const struct member *fault)
 {
     for (size_t i = 0; i < exchange->count; i++)
         if (exchange->members[i].code == BERTH_OK)
-            say(&exchange->members[i], BERTH_ABORTED, "not done, because of %s", fault->of->uri);
+            say(&exchange->members[i], BERTH_ABORTED, "abandoned because of %s", fault->of->uri);
 }
 
 static void add_member(struct exchange *exchange, size_t step)
@@ -457,8 +457,10 @@ static bool check_after(struct exchange *exchange)
 
         if (plugin == NULL || registry_plugin_is_ready(plugin))
             continue;
-        say(member, plugin->code != BERTH_OK ? plugin->code : BERTH_UNAVAILABLE, "%s: %s",
-            berth_state_name(plugin->state), reason_of(member->after));
+        /* Whoever prints this has already said "failed". */
+        say(member, plugin->code != BERTH_OK ? plugin->code : BERTH_UNAVAILABLE, "%s%s%s",
+            plugin->state == BERTH_STATE_FAILED ? "" : berth_state_name(plugin->state),
+            plugin->state == BERTH_STATE_FAILED ? "" : ": ", reason_of(member->after));
         if (fault == NULL && restarts(member) && member->was_ready)
             fault = member;
     }
@@ -656,7 +658,7 @@ static bool drain(struct exchange *exchange)
     calls[0] = '\0';
     if (router_of(exchange) != NULL)
         router_describe_calls(router_of(exchange), &busy->before->host, calls, sizeof(calls));
-    say(busy, BERTH_DEADLINE_EXCEEDED, "given up, because it did not come to rest within upgrade.drain%s%s",
+    say(busy, BERTH_DEADLINE_EXCEEDED, "abandoned: its calls did not end within upgrade.drain%s%s",
         calls[0] != '\0' ? "; " : "", calls);
     fail_others(exchange, busy);
     go_to(exchange, STAGE_UNDO);
@@ -798,7 +800,7 @@ static bool restore(struct exchange *exchange)
         code = generation_load(member->after, member->state_version, &member->state, &error);
         if (code == BERTH_OK)
             continue;
-        say(member, code, "the state of the generation before could not be loaded: %s", error.message);
+        say(member, code, "the state of the old generation could not be loaded: %s", error.message);
         return false;
     }
     return true;

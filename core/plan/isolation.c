@@ -68,7 +68,7 @@ static void judge(struct plan_build *build, const struct settings_isolation *iso
     }
     other = isolated->plugin->interface != NULL ? find_user(build, entry) : PLAN_NONE;
     if (other != PLAN_NONE) {
-        refuse(build, isolation, "has an interface that %s uses, and only calls reach another process",
+        refuse(build, isolation, "has an interface that %s uses, and interfaces do not cross processes",
                plan_build_uri(build, other));
         return;
     }
@@ -79,7 +79,7 @@ static void judge(struct plan_build *build, const struct settings_isolation *iso
         if (other == PLAN_NONE || other == entry)
             continue;
         if (requirement->binding) {
-            refuse(build, isolation, "requires %s, and uses the interface of %s, which stays in the daemon",
+            refuse(build, isolation, "requires %s, and uses the interface of %s, which runs in the daemon",
                    requirement->name, plan_build_uri(build, other));
             return;
         }

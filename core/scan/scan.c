@@ -112,7 +112,7 @@ static enum berth_code copy_file(struct scanner *scanner, struct scan_file *file
     char *bytes = scanner->buffer;
 
     if (length > SCAN_COPY_MAX) {
-        file->reason = memory_format("%s: has %zu bytes, more than %zu cannot be verified", file->path,
+        file->reason = memory_format("%s: has %zu bytes; files over %zu bytes cannot be verified", file->path,
                                      length, SCAN_COPY_MAX);
         return BERTH_RESOURCE_EXHAUSTED;
     }

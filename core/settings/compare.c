@@ -35,7 +35,7 @@ static void note(struct settings_differences *found, const char *path, const str
     difference->mark.file = memory_copy(mark->file);
 }
 
-/* The place of a value that is set; where it has its default again, the place where it was set before. */
+/* The place of a value that is set; where it was reset to its default, the place that set it before. */
 static void note_values(struct comparison *comparison, const struct berth_value *before,
                         const struct berth_value *after)
 {
@@ -231,7 +231,7 @@ void settings_compare_daemon(const struct settings *before, const struct setting
 char *settings_difference_explain(const struct settings_difference *difference)
 {
     const char *what = *difference->path != '\0' ? difference->path : "its section";
-    const char *verb = difference->is_removed ? "has its default again" : "changed";
+    const char *verb = difference->is_removed ? "was reset to its default" : "changed";
     const struct config_mark *mark = &difference->mark;
 
     if (mark->file == NULL)

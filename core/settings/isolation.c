@@ -39,7 +39,9 @@ const struct schema settings_isolation_schema = {
     .kind = SCHEMA_OBJECT,
     FIELDS(
         FIELD(.kind = SCHEMA_STRING, .name = "user", .index = 0,
-              .doc = "User to run as; unset: the daemon's. Needs a daemon that runs as root.",
+              .doc = "User to run as; unset: the daemon's. Requires CAP_SETUID, CAP_SETGID, CAP_KILL, "
+                     "CAP_CHOWN and "
+                     "CAP_DAC_READ_SEARCH, which root has.",
               .has_min = true, .min = 1),
         FIELD(.kind = SCHEMA_STRING, .name = "group", .index = 1,
               .doc = "Group to run as; unset: that of the user.", .has_min = true, .min = 1),
@@ -50,14 +52,16 @@ const struct schema settings_isolation_schema = {
               .doc = "Maximum number of threads, counted for the user, which must not be root. 0: unlimited.",
               .default_ = WORD("0"), .has_min = true, .min = 0, .has_max = true, .max = 1000000),
         FIELD(.kind = SCHEMA_OBJECT, .name = "files", .index = 4,
-              .doc =
-                  "Files and directories that can be used, with all below them. The system's libraries, the "
-                  "module's directory, the plugin's own folders and its settings of type path are added.",
+              .doc = "Files and directories that can be used, including everything below them. The system's "
+                     "libraries, "
+                     "the module's directory, the plugin's own directories and its settings of type path are "
+                     "added.",
               FIELDS(FIELD(PATHS, .name = "read", .index = 0, .doc = "To read."),
                      FIELD(PATHS, .name = "write", .index = 1, .doc = "To read and write."))),
         FIELD(.kind = SCHEMA_ENUM, .name = "network", .index = 5,
-              .doc = "Sockets that can be opened: none; unix; tcp, on the ports under connect and bind, and "
-                     "unix; or all.",
+              .doc =
+                  "Sockets that can be opened: none; unix; tcp, on the ports under connect and bind, besides "
+                  "unix; or all.",
               .default_ = WORD("none"), CHOICES("none", "unix", "tcp", "all")),
         FIELD(PORTS, .name = "connect", .index = 6, .doc = "TCP ports to connect to, with network: tcp."),
         FIELD(PORTS, .name = "bind", .index = 7, .doc = "TCP ports to listen on, with network: tcp."),
@@ -67,20 +71,22 @@ const struct schema settings_isolation_schema = {
               .doc = "Do not start the plugin if the kernel cannot enforce all of this.",
               .default_ = WORD("false")),
         FIELD(.kind = SCHEMA_ENUM, .name = "restart", .index = 10,
-              .doc = "When to start its process again: on-failure (a signal, an exit code other than 0, a "
+              .doc = "When to restart the process: on-failure (a signal, an exit code other than 0, a "
                      "stall), always or no.",
               .default_ = WORD("on-failure"), CHOICES("on-failure", "always", "no")),
         FIELD(.kind = SCHEMA_DURATION, .name = "restart_delay", .index = 11,
-              .doc = "Pause before a restart; doubles with each one in a row, up to 30s.",
+              .doc = "Delay before a restart; doubles with each consecutive one, up to 30s.",
               .default_ = WORD("10ms"), .has_min = true, .min = 0, .has_max = true, .max = DAY_NS),
         FIELD(.kind = SCHEMA_INT, .name = "start_limit", .index = 12,
-              .doc = "Restarts within start_limit_interval after which the plugin has failed. 0: unlimited.",
+              .doc =
+                  "Maximum restarts within start_limit_interval; beyond it, the plugin fails. 0: unlimited.",
               .default_ = WORD("5"), .has_min = true, .min = 0, .has_max = true, .max = 1000000),
         FIELD(.kind = SCHEMA_DURATION, .name = "start_limit_interval", .index = 13,
-              .doc = "The time within which restarts count.", .default_ = WORD("10s"), .has_min = true,
+              .doc = "Interval in which restarts are counted.", .default_ = WORD("10s"), .has_min = true,
               .min = INT64_C(1000000), .has_max = true, .max = DAY_NS),
         FIELD(.kind = SCHEMA_DURATION, .name = "stall_after", .index = 14,
-              .doc = "Kill and restart the process if its loop has not answered for this long while it has "
+              .doc = "Time without an answer from the process's loop, after which it is killed and "
+                     "restarted, while it has "
                      "work; 0s: never.",
               .default_ = WORD("10s"), .has_min = true, .min = 0, .has_max = true, .max = DAY_NS)),
 };

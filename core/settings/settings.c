@@ -141,12 +141,13 @@ const struct schema settings_schema = {
                            .doc = "Quarantine required plugins too; the daemon then does not start.",
                            .default_ = WORD("false")))),
         FIELD(.kind = SCHEMA_OBJECT, .name = "upgrade", .index = 14,
-              .doc = "Limits on what replacing plugins of a running daemon may cost.",
+              .doc = "Limits on replacing plugins of a running daemon.",
               FIELDS(
-                  TIMEOUT(0, "drain",
-                          .doc =
-                              "How long calls of the old plugin may delay an upgrade before it is given up.",
-                          .default_ = WORD("30s")),
+                  TIMEOUT(
+                      0, "drain",
+                      .doc =
+                          "Maximum time to wait for calls of the old plugin; then the upgrade is abandoned.",
+                      .default_ = WORD("30s")),
                   FIELD(.kind = SCHEMA_BYTES, .name = "max_resident", .index = 1,
                         .doc = "Maximum memory of replaced modules that cannot be unloaded; an upgrade that "
                                "would exceed it is refused until a restart. 0: unlimited.",
@@ -154,11 +155,12 @@ const struct schema settings_schema = {
                         .max = INT64_C(1) << 40))),
         FIELD(.kind = SCHEMA_MAP, .name = "isolation", .index = 15,
               .doc =
-                  "Plugins that run in a process of their own, confined, by URI. A crash then costs only the "
+                  "Plugins to run in sandboxed processes of their own, by URI. A crash then affects only the "
                   "plugin's own calls.",
               .default_ = EMPTY(CONFIG_MAP), .items = &settings_isolation_schema),
         FIELD(.kind = SCHEMA_OBJECT, .name = "trust", .index = 16,
-              .doc = "Which modules may run. A signature that is there must be right, whatever is required.",
+              .doc =
+                  "Which modules may run. A signature that is present must be valid, whatever require says.",
               FIELDS(
                   FIELD(.kind = SCHEMA_ENUM, .name = "require", .index = 0,
                         .doc = "owner: files and folders must be owned by root or the daemon's user and "
@@ -168,20 +170,20 @@ const struct schema settings_schema = {
                         .default_ = WORD("owner"), CHOICES("none", "owner", "signature")),
                   FIELD(.kind = SCHEMA_LIST, .name = "keys", .index = 1,
                         .doc = "Public keys in minisign's format: files, or patterns such as "
-                               "/etc/berth/trusted/*.pub. Owned as modules must be.",
+                               "/etc/berth/trusted/*.pub. Owner and mode must be as for modules.",
                         .default_ = TRUSTED_KEYS, .items = FIELD(.kind = SCHEMA_PATH)),
                   FIELD(.kind = SCHEMA_MAP, .name = "minimum", .index = 2,
-                        .doc = "Lowest version per module; older ones are rejected.",
+                        .doc = "Minimum version per module; older ones are rejected.",
                         .default_ = EMPTY(CONFIG_MAP), STRINGS),
                   FIELD(.kind = SCHEMA_LIST, .name = "revoked", .index = 3,
-                        .doc = "Keys by id, and files by SHA-256, that are rejected.",
+                        .doc = "Key ids, and SHA-256 hashes of files, that are rejected.",
                         .default_ = EMPTY(CONFIG_LIST), STRINGS))),
         FIELD(.kind = SCHEMA_PATH, .name = "lock", .index = 17,
-              .doc = "Lock file, as `berthd plan --lock` writes it: modules that it does not list, or that "
+              .doc = "Lock file, written by `berthd plan --lock`: modules that it does not list, or that "
                      "differ from it, are rejected. Unset: no lock."),
         FIELD(.kind = SCHEMA_MAP, .name = SETTINGS_MADE, .index = 18,
-              .doc = "Plugins behind sockets, by name: any gRPC server, whatever it is written in.",
-              .default_ = EMPTY(CONFIG_MAP), .items = FIELD(.kind = SCHEMA_OBJECT)),
+              .doc = "gRPC servers behind sockets, as plugins, by name.", .default_ = EMPTY(CONFIG_MAP),
+              .items = FIELD(.kind = SCHEMA_OBJECT)),
         FIELD(.kind = SCHEMA_BOOL, .name = "watch", .index = 19,
               .doc =
                   "Reload when the configuration or a plugin directory changes, once it has been quiet for "

@@ -251,7 +251,7 @@ struct settings_difference {
     /** "limits.burst", as in struct berth_setting; "" for a section that only its plugin's `migrate` can
      * read. */
     char *path;
-    /** Where it is set; if it has its default again, where it was set before. No file: neither. */
+    /** Where it is set; if it was reset to its default, where it was set before. No file: neither. */
     struct config_mark mark;
     bool is_removed;
     /** Of the daemon's own settings: the old value stays in effect until berthd starts again. */

@@ -154,11 +154,11 @@ static void check_revoked(struct trust *trust, struct config_diagnostics *diagno
         if (is_hash(revoked->text))
             trust->needs_hash = true;
         else if (!berth_key_id_parse(revoked->text, id))
-            config_diagnostics_add(
-                diagnostics, CONFIG_ERROR, &revoked->mark,
-                "trust.revoked: \"%.80s\" is neither the id of a key (16 hexadecimal digits) nor the SHA-256 "
-                "of a file (64)",
-                revoked->text);
+            config_diagnostics_add(diagnostics, CONFIG_ERROR, &revoked->mark,
+                                   "trust.revoked: \"%.80s\" is neither a key id (16 hexadecimal digits) nor "
+                                   "the SHA-256 of a file "
+                                   "(64 hexadecimal digits)",
+                                   revoked->text);
     }
 }
 
@@ -171,7 +171,7 @@ static void read_lock(struct trust *trust, struct config_diagnostics *diagnostic
 
     if (read_owned(lock->text, TRUST_LOCK_MAX_BYTES, &text, &length, &err) != BERTH_OK) {
         config_diagnostics_add(diagnostics, CONFIG_ERROR, &lock->mark,
-                               "lock: %s; write it with `berthd plan --lock` after a look at what it says",
+                               "lock: %s; review the plan, then write the file with `berthd plan --lock`",
                                err.message);
         return;
     }

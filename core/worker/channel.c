@@ -88,7 +88,7 @@ static void on_turn(uv_idle_t *turn)
     if (channel->out.is_bad)
         report(channel, "out of memory");
     else if (channel_queued(channel) > CHANNEL_QUEUE_MAX)
-        report(channel, "does not read what it is sent");
+        report(channel, "stopped reading from its connection");
     else if (!channel->is_writing)
         channel_flush(channel);
 }
@@ -125,7 +125,7 @@ static size_t take_packets(struct channel *channel)
         case PACKET_PARTIAL:
             return needed - available;
         case PACKET_BAD:
-            report(channel, "sent bytes that are no packet");
+            report(channel, "sent bytes that are not a packet");
             return 0;
         }
     }

@@ -76,7 +76,7 @@ static void on_process(uv_poll_t *poll, int status, int events)
 
     if (waitid(P_PIDFD, (id_t)child->process_fd, &info, WEXITED | WNOHANG) != 0)
         /* A plugin in the daemon waits for children that are not its own. */
-        snprintf(end, sizeof(end), "ended, and somebody else took its exit status");
+        snprintf(end, sizeof(end), "ended, but another part of the daemon collected its exit status");
     else if (info.si_pid == 0)
         return;
     else

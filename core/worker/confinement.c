@@ -202,7 +202,7 @@ void isolated_print_text(FILE *out, const struct plan *plan, const struct settin
         if (options.isolation == NULL)
             continue;
         if (!has_any)
-            fputs("\nIsolated (+ enforced, - not asked for, ! cannot be enforced here):\n", out);
+            fputs("\nIsolated (+ enforced, - not requested, ! cannot be enforced here):\n", out);
         has_any = true;
         fprintf(out, "%s\n", plugin->uri);
         if (isolated_judge(&options, &report, &error) == BERTH_OK)

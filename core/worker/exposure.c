@@ -62,8 +62,9 @@ static void judge_user(const struct sandbox_wanted *wanted, const struct sandbox
                        struct sandbox_item *item)
 {
     if (wanted->has_user && wanted->user != kernel->user && !kernel->can_set_user)
-        say(item, SANDBOX_MISSING, "cannot change to user %u: the daemon runs as user %u, not as root",
-            wanted->user, kernel->user);
+        say(item, SANDBOX_MISSING,
+            "cannot change to user %u: the daemon, user %u, lacks CAP_SETUID or CAP_SETGID", wanted->user,
+            kernel->user);
     else if (changes_user(wanted, kernel))
         say(item, SANDBOX_KEPT, "runs as user %u, group %u", wanted->user, wanted->group);
     else
@@ -103,7 +104,7 @@ static void judge_files(const struct sandbox_wanted *wanted, const struct sandbo
     snprintf(text, sizeof(text), "writes to %zu listed path%s", wanted->write_count,
              wanted->write_count == 1 ? "" : "s");
     judge_landlock(kernel, 1, text, &items[SANDBOX_WRITE]);
-    judge_landlock(kernel, ABI_TRUNCATE, "truncates nothing that it may not write", &items[SANDBOX_TRUNCATE]);
+    judge_landlock(kernel, ABI_TRUNCATE, "truncates only files that it may write", &items[SANDBOX_TRUNCATE]);
     judge_landlock(kernel, ABI_IOCTL_DEV, "controls no devices", &items[SANDBOX_DEVICES]);
     if (kernel->has_seccomp || kernel->landlock_abi > 0)
         say(&items[SANDBOX_EXECUTE], SANDBOX_KEPT, "runs no other program");

@@ -186,7 +186,7 @@ static void on_start(struct berth_call *call)
             ? forward->held_calls >= FORWARD_HELD_CALLS || forward->held_bytes >= FORWARD_HELD_BYTES
             : channel_queued(forward->channel) > QUEUED_MAX) {
         snprintf(reason, sizeof(reason), "too many calls wait for %s: %.800s", forward->uri,
-                 forward->state == FORWARD_HELD ? forward->reason : "its worker does not keep up");
+                 forward->state == FORWARD_HELD ? forward->reason : "its process does not keep up");
         berth_call_finish(call, BERTH_UNAVAILABLE, reason);
         return;
     }
@@ -215,12 +215,13 @@ static void on_message(struct berth_call *call, const void *message, size_t leng
         return;
     if (length > PACKET_MESSAGE_MAX) {
         berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED,
-                          "the message is too large for an isolated plugin, which takes 16 MiB");
+                          "the message exceeds 16 MiB, the limit of isolated plugins");
         return;
     }
     if (remote->is_held ? remote->forward->held_bytes > FORWARD_HELD_BYTES
                         : channel_queued(remote->forward->channel) > QUEUED_MAX) {
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "too much waits for the worker of this plugin");
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED,
+                          "too many bytes are queued for the process of this plugin");
         return;
     }
     writer = begin(remote, PACKET_MESSAGE,
@@ -438,7 +439,7 @@ static void take_end(struct remote *remote, const struct packet *packet)
     message = packet_get_optional(&reader);
     details = packet_get_bytes(&reader, &length);
     if (reader.is_bad) {
-        channel_break(remote->forward->channel, "sent an end of a call that cannot be read");
+        channel_break(remote->forward->channel, "sent a call status that cannot be read");
         return;
     }
     remote->is_over = true;

@@ -589,7 +589,7 @@ static void on_packet(struct channel *channel, const struct packet *packet)
     else if (packet->call != 0)
         served_take(&inside->served, packet);
     else
-        channel_break(channel, "sent a packet that is not for a worker");
+        channel_break(channel, "sent a packet of a kind that only a worker sends");
 }
 
 /* The daemon is gone, or asks for nothing that can be done: there is nobody to tell. */

@@ -259,7 +259,7 @@ static void give_up(struct isolated *isolated)
         snprintf(text, sizeof(text), "%.900s; not restarted again after %u restarts within %s (start_limit)",
                  isolated->reason, isolated->in_interval, interval);
     } else {
-        snprintf(text, sizeof(text), "%.900s; not restarted (restart)", isolated->reason);
+        snprintf(text, sizeof(text), "%.900s; not restarted, as set under restart", isolated->reason);
     }
     forward_close(&isolated->forward, text);
     (isolated->host->fail)(isolated->host, BERTH_UNAVAILABLE, text);
@@ -610,7 +610,7 @@ static void on_packet(struct channel *channel, const struct packet *packet)
     case PACKET_SEND_HEADERS:
     case PACKET_COMPRESS:
     case PACKET_END:
-        channel_break(channel, "sent a packet that a worker does not send");
+        channel_break(channel, "sent a packet of a kind that only the daemon sends");
         return;
     }
 }
@@ -875,7 +875,7 @@ static enum berth_code on_close(const struct berth_host *host, void *instance, s
         send_step(isolated, BERTH_STEP_CLOSE);
         break;
     case ISOLATED_STARTING:
-        kill_for(isolated, "was killed: the daemon closes it");
+        kill_for(isolated, "was killed: the daemon is closing it");
         break;
     case ISOLATED_FALLING:
         break;

@@ -64,7 +64,7 @@ enum berth_code ownership_give(const char *path, uid_t user, gid_t group, bool c
 
     if (creates && mkdir(path, 0700) != 0 && errno != EEXIST)
         return berth_error_set(err, berth_code_of_errno(errno, BERTH_FAILED_PRECONDITION),
-                               "%s: cannot create it: %s", path, strerror(errno));
+                               "%s: cannot be created: %s", path, strerror(errno));
     fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT && !creates)
         return BERTH_OK;
@@ -77,6 +77,6 @@ enum berth_code ownership_give(const char *path, uid_t user, gid_t group, bool c
     if (error == 0)
         return BERTH_OK;
     return berth_error_set(err, berth_code_of_errno(error, BERTH_FAILED_PRECONDITION),
-                           "%s: cannot give it to user %u, who is to run its plugin: %s", path, user,
+                           "%s: cannot be given to user %u, as whom its plugin runs: %s", path, user,
                            strerror(error));
 }

@@ -79,8 +79,8 @@ static struct manifest *read_manifest(const struct worker_start *start, struct b
     void *file;
 
     if (fd < 0) {
-        berth_error_set(err, BERTH_PERMISSION_DENIED, "%s: cannot be opened by its worker: %s", start->path,
-                        strerror(errno));
+        berth_error_set(err, BERTH_PERMISSION_DENIED, "%s: cannot be opened by its isolated process: %s",
+                        start->path, strerror(errno));
         return NULL;
     }
     code = verify_same_open(fd, start->path, &start->status, err);

@@ -115,11 +115,11 @@ void introspection_change_end(struct introspection *introspection)
     while (change != NULL) {
         struct introspection_change *next = LIST_NEXT(change, link);
 
-        berth_call_finish(
-            change->call, BERTH_UNAVAILABLE,
-            berth_ending_of(introspection->host) == BERTH_ENDING_STOPPING
-                ? "the daemon is shutting down"
-                : "what answers this call is replaced itself; the change goes on: follow its number");
+        berth_call_finish(change->call, BERTH_UNAVAILABLE,
+                          berth_ending_of(introspection->host) == BERTH_ENDING_STOPPING
+                              ? "the daemon is shutting down"
+                              : "the plugin that answers this call is itself being replaced; the change "
+                                "continues: follow it by its number");
         change = next;
     }
 }
@@ -141,7 +141,7 @@ static void await(struct berth_call *call, struct introspection *introspection, 
     call->state = change;
     change->wait = inspect->await_change(inspect, number, on_report, change);
     if (change->wait == NULL) {
-        berth_call_finish(call, BERTH_NOT_FOUND, "there is no such change, or it was done too long ago");
+        berth_call_finish(call, BERTH_NOT_FOUND, "no such change, or it was done too long ago");
         return;
     }
     first.number = number;
@@ -161,7 +161,8 @@ static bool refuses(struct berth_call *call, const struct introspection *introsp
     if (introspection->is_draining)
         berth_call_finish(call, BERTH_UNAVAILABLE, "the plugin that answers this is stopping");
     else if (introspection->change_count == WAITS_MAX)
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "too many calls wait for changes; try again later");
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED,
+                          "too many calls are waiting for changes; try again later");
     return introspection->is_draining || introspection->change_count == WAITS_MAX;
 }
 

@@ -195,8 +195,7 @@ static void pass(struct berth_call *call, const void *message, size_t length)
         berth_rpc_call_compress(forward->behind, berth_call_came_compressed(call));
     code = berth_rpc_call_send(forward->behind, message, length);
     if (code == BERTH_RESOURCE_EXHAUSTED) {
-        berth_call_finish(call, code,
-                          "the message is larger than max_message of this proxy, or too much is queued");
+        berth_call_finish(call, code, "the message exceeds max_message of this proxy, or too much is queued");
         return;
     }
     if (!berth_rpc_call_can_send(forward->behind))

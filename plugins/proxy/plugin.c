@@ -44,7 +44,7 @@ static void take_state(struct proxy *proxy, const char *reason)
         berth_add_export(proxy->host, "last_error", reason);
     berth_add_export(proxy->host, "connected", reason == NULL ? "true" : "false");
     if (reason == NULL && proxy->is_not_serving)
-        berth_report(proxy->host, BERTH_UNAVAILABLE, "the server says that it is not serving");
+        berth_report(proxy->host, BERTH_UNAVAILABLE, "the server reports NOT_SERVING");
     else
         berth_report(proxy->host, reason == NULL ? BERTH_OK : BERTH_UNAVAILABLE, reason);
     if (is_news && reason == NULL)
@@ -81,10 +81,9 @@ static void count(struct proxy *proxy)
     const struct berth_host *host = proxy->host;
 
     proxy->connected =
-        berth_metrics_gauge(host, "proxy_connected", "Does the server behind the socket answer?");
-    proxy->latency = berth_metrics_gauge(host, "proxy_latency_seconds",
-                                         "How long its last answer to a health check took.");
-    proxy->starts = berth_metrics_counter(host, "proxy_starts_total", "Starts of its program.");
+        berth_metrics_gauge(host, "proxy_connected", "Whether the server behind the socket answers: 1 or 0.");
+    proxy->latency = berth_metrics_gauge(host, "proxy_latency_seconds", "Duration of the last health check.");
+    proxy->starts = berth_metrics_counter(host, "proxy_starts_total", "Starts of the program.");
 }
 
 static enum berth_code choose_address(struct proxy *proxy, struct berth_error *err)
@@ -259,6 +258,7 @@ void proxy_check(const struct berth_check *check)
     if (config.address != NULL && berth_address_parse(config.address, &address, &err) != BERTH_OK)
         berth_check_problem(check, BERTH_LOG_ERROR, "address", "%s", err.message);
     if (config.services.count == 0 && strncmp(check->uri, "io.containerd.", 14) != 0)
-        berth_check_problem(check, BERTH_LOG_WARN, "services", "no service is named, so nobody can call it");
+        berth_check_problem(check, BERTH_LOG_WARN, "services",
+                            "no service is listed, so nothing can be called");
     proxy_config_finish(&config);
 }

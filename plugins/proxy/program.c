@@ -370,7 +370,7 @@ static void describe_end(const struct program *program, int status, char *text, 
     else
         used = snprintf(text, size, "the program exited with code %d", WEXITSTATUS(status));
     if (program->last[0] != '\0' && used > 0 && (size_t)used < size)
-        snprintf(text + used, size - (size_t)used, "; it printed last: %.200s", program->last);
+        snprintf(text + used, size - (size_t)used, "; last output: %.200s", program->last);
 }
 
 static bool is_to_restart(const struct program *program, int status)
@@ -411,12 +411,12 @@ static void plan_restart(struct program *program, int status)
     describe_end(program, status, reason, sizeof(reason));
     if (!is_to_restart(program, status)) {
         program->has_failed = true;
-        snprintf(text, sizeof(text), "%s; restart: says that it is not started again", reason);
+        snprintf(text, sizeof(text), "%s; not restarted, as set under restart", reason);
     } else if (!is_within_limit(program)) {
         program->has_failed = true;
-        snprintf(text, sizeof(text), "%s; start_limit is reached, so it is not started again", reason);
+        snprintf(text, sizeof(text), "%s; not restarted again: start_limit is reached", reason);
     } else {
-        snprintf(text, sizeof(text), "%s; next start in %llu ms", reason,
+        snprintf(text, sizeof(text), "%s; restarting in %llu ms", reason,
                  (unsigned long long)program->delay_ms);
     }
     program->proxy->take_state(program->proxy, text);

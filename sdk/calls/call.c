@@ -266,7 +266,7 @@ static void start(struct call *call)
     bool half_closed = call->half_closed;
 
     if (!is_served(call)) {
-        refuse(call, "service %s: plugin %s was replaced by a version that has no such method", 0);
+        refuse(call, "service %s: plugin %s was replaced by a version without this method", 0);
         return;
     }
     binding_pin(binding);

@@ -386,7 +386,7 @@ static enum berth_code stream_send(struct berth_stream *stream, const void *mess
     else if (length > BERTH_OUTGOING_MESSAGE_MAX)
         call->refusal = "the message is larger than 16 MiB, the limit of calls between plugins";
     else
-        call->refusal = "too much is queued for the calling plugin, or memory is out";
+        call->refusal = "too much is queued for the calling plugin, or out of memory";
     wait_for_pump(call);
     return code;
 }
@@ -772,7 +772,8 @@ static enum berth_code check_start(const struct outgoing_caller *caller,
     const char *path = options->path == NULL ? "" : options->path;
 
     if (caller->room == NULL)
-        return berth_error_set(err, BERTH_UNIMPLEMENTED, "this host has no calls of other services");
+        return berth_error_set(err, BERTH_UNIMPLEMENTED,
+                               "this host does not support calls of other services");
     if (path[0] != '/' || strrchr(path, '/') == path || strlen(path) > 1024)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "\"%.200s\" is not a method path (try /package.Service/Method)", path);

@@ -225,7 +225,7 @@ class Contained(Isolated):
         self.assert_stops(daemon)
 
     def test_garbage_on_the_connection(self):
-        self.assert_costs_its_calls("garbage", "its process was killed: it sent bytes that are no packet")
+        self.assert_costs_its_calls("garbage", "its process was killed: it sent bytes that are not a packet")
 
     def test_more_than_may_be_published(self):
         self.assert_costs_its_calls("publish", "its process was killed: it published what is too long")
@@ -367,7 +367,7 @@ class Restarted(Isolated):
     def test_without_restarts_one_is_enough(self):
         daemon = self.begin({"restart": "no"})
         os.kill(self.workers(daemon)[0], signal.SIGKILL)
-        daemon.wait_for_log("not restarted (restart)")
+        daemon.wait_for_log("not restarted, as set under restart")
         self.assert_stops(daemon)
 
     @unittest.skipIf(IS_SANITIZED, REPORTS)

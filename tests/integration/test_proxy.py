@@ -349,7 +349,7 @@ class Programs(Proxied):
         self.configure(command=["/bin/sh", "-c", "echo no luck; exit 3"], restart_delay="1ms", start_limit=3)
         self.daemon = self.start()
         self.daemon.wait_for_log("start_limit is reached")
-        self.assertIn("exited with code 3; it printed last: no luck", self.exports()["last_error"])
+        self.assertIn("exited with code 3; last output: no luck", self.exports()["last_error"])
         with self.assertRaises(grpc.RpcError) as raised:
             self.call("Echo", b"x")
         self.assertIn("exited with code 3", raised.exception.details())
@@ -359,14 +359,14 @@ class Programs(Proxied):
             other.bind(str(self.socket))
             other.listen()
             self.begin("raise SystemExit('no')", address=str(self.socket))
-            self.daemon.wait_for_log("it printed last: no")
+            self.daemon.wait_for_log("last output: no")
             self.assert_stops(self.daemon)
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(str(self.socket))
         self.socket.unlink()
         self.socket.write_text("kept", encoding="utf-8")
         self.begin("raise SystemExit('no')", address=str(self.socket))
-        self.daemon.wait_for_log("it printed last: no")
+        self.daemon.wait_for_log("last output: no")
         self.assertEqual("kept", self.socket.read_text(encoding="utf-8"))
 
     def test_a_program_that_prints_without_end_floods_no_log(self):

@@ -125,7 +125,7 @@ class Reload(Case):
     def test_a_new_version_takes_over_and_a_bad_one_does_not(self):
         daemon = self.start()
         self.workshop.add("caller", Plugin("io.example.caller.v1", "caller", yaml=f"upgrade: beside\n{LIMITS}"), version="1.1.0")
-        self.assertIn(f"upgrade     {CALLER}: caller 1.1.0 replaces 1.0.0\n            beside: calls waited for no time\n",
+        self.assertIn(f"upgrade     {CALLER}: caller 1.1.0 replaces 1.0.0\n            beside: no call waited\n",
                       self.ctl(daemon, "plugins", "upgrade", CALLER).stdout)
         self.assertEqual(("ready", 2), self.states(daemon)[CALLER])
         self.workshop.add("caller", Plugin("io.example.caller.v1", "caller", yaml=f"upgrade: beside\n{LIMITS}",
@@ -166,7 +166,7 @@ class Reload(Case):
     def test_stop_names_who_falls_and_start_brings_them_back(self):
         daemon = self.start()
         refused = self.ctl(daemon, "plugins", "stop", STORE, code=1)
-        self.assertIn(f"this takes others along: {USER} (stop); add --cascade if they may", refused.stderr)
+        self.assertIn(f"other plugins would change too: {USER} (stop); add --cascade to allow that", refused.stderr)
         self.assertIn("stop        ", self.ctl(daemon, "plugins", "stop", "--cascade", STORE).stdout)
         listed = json.loads(self.ctl(daemon, "plugins", "ls", "--all", "--json").stdout)
         reasons = {plugin["uri"]: plugin["reason"] for plugin in listed}

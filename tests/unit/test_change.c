@@ -104,7 +104,7 @@ static const struct test_case cases[] = {
      .expected = "restart     io.x.grpc.v1.greeter: word changed at new:2:32\n"
                  "            beside: no call waits\n"
                  "1 of 6 plugins changes\n"},
-    {"an upgrade, and a setting that has its default again",
+    {"an upgrade, and a setting that was reset to its default",
      {ALL},
      PLUGINS SET("io.x.service.v1.names", "size: 2"),
      {STORE, EVENTS, NAMES, LEASES,
@@ -114,7 +114,7 @@ static const struct test_case cases[] = {
      "",
      .expected = "upgrade     io.x.grpc.v1.greeter: greeter 1.1.0 replaces 1.0.0\n"
                  "            handover: calls wait while the old one drains\n"
-                 "restart     io.x.service.v1.names: size has its default again (was set at old:2:33)\n"
+                 "restart     io.x.service.v1.names: size was reset to its default (was set at old:2:33)\n"
                  "restart     io.x.service.v1.leases: it uses the interface of io.x.service.v1.names\n"
                  "            exclusive: calls wait; expected pause: 4 ms\n"
                  "3 of 6 plugins change\n"},
@@ -189,8 +189,8 @@ static const struct test_case cases[] = {
      "disabled_plugins: [io.x.service.v1.names]\n",
      .kind = CHANGE_STOP_PLUGINS,
      .subjects = {"io.x.service.v1.names"},
-     .expected =
-         "refused: this takes others along: io.x.service.v1.leases (stop); add --cascade if they may\n"},
+     .expected = "refused: other plugins would change too: io.x.service.v1.leases (stop); add --cascade to "
+                 "allow that\n"},
     {"a stop with all that falls",
      {ALL},
      "",

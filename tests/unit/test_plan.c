@@ -600,10 +600,10 @@ static void only_calls_reach_a_process_of_its_own(void **state)
     static const struct {
         const char *uri, *reason;
     } cases[] = {
-        {"a.v1.store", "cannot be isolated: it has an interface that b.v1.user uses, and only calls reach "
-                       "another process; remove it from isolation (berthd.yaml:5:3)"},
+        {"a.v1.store", "cannot be isolated: it has an interface that b.v1.user uses, and interfaces do not "
+                       "cross processes; remove it from isolation (berthd.yaml:5:3)"},
         {"b.v1.user",
-         "cannot be isolated: it requires a.v1, and uses the interface of a.v1.store, which stays "
+         "cannot be isolated: it requires a.v1, and uses the interface of a.v1.store, which runs "
          "in the daemon; remove it from isolation (berthd.yaml:5:3)"},
         {"c.v1.alone", NULL},
         {"d.v1.wishes", NULL},
@@ -635,10 +635,10 @@ static void who_uses_the_daemon_itself_stays_in_it(void **state)
         size_t carries;
         const char *reason;
     } cases[] = {
-        {0, 1, "is a server, and calls reach the daemon through it"},
+        {0, 1, "is a server, through which calls reach the daemon"},
         {MANIFEST_USES_INTERCEPT, 0, "intercepts calls of the daemon (uses: intercept)"},
         {MANIFEST_USES_ROUTER, 0, "uses the routes of other plugins (uses: router)"},
-        {MANIFEST_USES_INSPECT, 0, "looks at other plugins (uses: inspect)"},
+        {MANIFEST_USES_INSPECT, 0, "inspects other plugins (uses: inspect)"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

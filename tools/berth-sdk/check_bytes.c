@@ -65,7 +65,7 @@ static void check_isolation(const struct manifest_plugin *plugin, struct check_r
                          plugin->uri, obstacle);
     else if (plugin->interface != NULL)
         check_report_add(report, CHECK_NOTE, "isolation",
-                         "%s can run in a process of its own only where no other plugin uses its interface",
+                         "%s can run in a process of its own only if no other plugin uses its interface",
                          plugin->uri);
 }
 

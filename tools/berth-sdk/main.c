@@ -37,7 +37,7 @@ static const struct cli_option sign_options[] = {
 static const struct cli_option verify_options[] = {
     {"key", 'k', "FILE", "public key to trust; may be repeated", 0},
     {"trusted", 0, "DIR", "trust the public keys DIR/*.pub; may be repeated", 0},
-    {"json", 0, NULL, "print a JSON array: path, signer and verdict on each file", 0},
+    {"json", 0, NULL, "print a JSON array: path, signer and verdict of each file", 0},
     {0},
 };
 
@@ -72,18 +72,18 @@ static const struct cli_command commands[] = {
      "           that others may write to, which a host refuses to load from; a library that\n"
      "           another file of the same name would replace\n",
      check_options, 1, SIZE_MAX, command_check},
-    {"keygen", "NAME", "make a pair of keys to sign modules with",
+    {"keygen", "NAME", "create a key pair to sign modules with",
      "Writes NAME.key, the secret key, and NAME.pub, the public key, in minisign's format; neither\n"
-     "may exist. The secret key is encrypted with a password that is asked for.\n",
+     "may exist. Asks for a password to encrypt the secret key with.\n",
      keygen_options, 1, 1, command_keygen},
     {"sign", "FILE.so...", "sign built modules",
      "Writes FILE.so.minisig beside each file: a signature in minisign's format, whose trusted\n"
      "comment names the manifest's module and version. A host that requires signatures loads the\n"
-     "module if it has the public key. Strip a module before it is signed, not afterwards.\n",
+     "module if it has the public key. Strip a module before you sign it, not afterwards.\n",
      sign_options, 1, SIZE_MAX, command_sign},
     {"verify", "FILE.so...", "verify the signatures of modules",
-     "Says of each file who signed it, or why a host with these keys would not load it. Without\n"
-     "--key and --trusted the keys are those of " BERTH_SYSCONF_DIR "/berth/trusted.\n",
+     "Prints who signed each file, or why a host with these keys would not load it. Without\n"
+     "--key and --trusted, uses the keys in " BERTH_SYSCONF_DIR "/berth/trusted.\n",
      verify_options, 1, SIZE_MAX, command_verify},
     {0},
 };

@@ -70,8 +70,8 @@ static enum berth_code make_comment(const char *path, const char *bytes, size_t 
     manifest = manifest_parse(path, text, text_length, &diagnostics);
     free(text);
     if (manifest == NULL)
-        code = berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: its manifest is wrong: run berth-sdk check on it", path);
+        code = berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s: invalid manifest; run berth-sdk check on it",
+                               path);
     else if (strpbrk(manifest->module, " \t") != NULL || strpbrk(manifest->version, " \t") != NULL)
         code =
             berth_error_set(err, BERTH_INVALID_ARGUMENT,
@@ -136,7 +136,7 @@ int command_sign(const struct command_options *options)
     int code = EXIT_FINE;
 
     if (cli_value(options->line, "key") == NULL)
-        return cli_refuse(options->line, "--key is missing: the secret key to sign with");
+        return cli_refuse(options->line, "--key is missing; name the secret key to sign with");
     if (open_key(options, &key, &err) != BERTH_OK)
         return fail(&err);
     for (size_t i = 0; i < options->line->word_count; i++)
@@ -154,14 +154,15 @@ static enum berth_code choose_password(const struct command_options *options, co
     enum berth_code code = password_read(prompt, file, ret_password, err);
 
     if (code == BERTH_OK && file == NULL) {
-        code = password_read("The same again: ", NULL, again, err);
+        code = password_read("Repeat the password: ", NULL, again, err);
         if (code == BERTH_OK && strcmp(ret_password, again) != 0)
             code = berth_error_set(err, BERTH_INVALID_ARGUMENT, "the two passwords differ");
         berth_secret_wipe(again, sizeof(again));
     }
     free(prompt);
     if (code == BERTH_OK && ret_password[0] == '\0')
-        code = berth_error_set(err, BERTH_INVALID_ARGUMENT, "the password is empty: use --no-password");
+        code = berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "the password is empty; for a key without password, use --no-password");
     return code;
 }
 
@@ -192,8 +193,9 @@ static enum berth_code write_pair(const char *secret_path, const char *public_pa
     }
     if (code == BERTH_OK) {
         berth_key_id_format(public_key.id, id);
-        printf("key %s\n%s: secret key: keep it\n%s: public key: give it to operators, for trust.keys\n", id,
-               secret_path, public_path);
+        printf(
+            "key %s\n%s: secret key; keep it private\n%s: public key; operators list it under trust.keys\n",
+            id, secret_path, public_path);
     }
     berth_secret_wipe(&key, sizeof(key));
     berth_secret_wipe(&sealed, sizeof(sealed));

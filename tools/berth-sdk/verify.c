@@ -54,8 +54,8 @@ static void read_module(const char *path, const char *bytes, size_t length, stru
     verdict->manifest = manifest_parse(path, text, text_length, &diagnostics);
     free(text);
     if (verdict->manifest == NULL)
-        verdict->code =
-            berth_error_set(&verdict->err, BERTH_INVALID_ARGUMENT, "%s: its manifest is wrong", path);
+        verdict->code = berth_error_set(&verdict->err, BERTH_INVALID_ARGUMENT,
+                                        "%s: invalid manifest; run berth-sdk check on it", path);
     else
         verdict->code = trust_check_module(trust, path, &verdict->seal, verdict->manifest->module,
                                            verdict->manifest->version, &verdict->err);

@@ -89,26 +89,24 @@ static const struct cli_option call_options[] = {
 };
 
 static const struct cli_option reload_options[] = {
-    {"dry-run", 0, NULL, "only tell what would change, and why", 0},
+    {"dry-run", 0, NULL, "print what would change, and why, without changing it", 0},
     {"atomic", 0, NULL, "stop at the first failure", 0},
-    {"force", 0, NULL,
-     "end calls that delay a change for longer than upgrade.drain; drop state that cannot be read", 0},
+    {"force", 0, NULL, "end calls that take longer than upgrade.drain; drop state that cannot be read", 0},
     {"json", 0, NULL, "print JSON", 0},
     {0},
 };
 
 static const struct cli_option change_options[] = {
-    {"dry-run", 0, NULL, "only tell what would change, and why", 0},
-    {"force", 0, NULL,
-     "end calls that delay the change for longer than upgrade.drain; drop state that cannot be read", 0},
+    {"dry-run", 0, NULL, "print what would change, and why, without changing it", 0},
+    {"force", 0, NULL, "end calls that take longer than upgrade.drain; drop state that cannot be read", 0},
     {"json", 0, NULL, "print JSON", 0},
     {0},
 };
 
 static const struct cli_option stop_options[] = {
-    {"cascade", 0, NULL, "also stop plugins that cannot do without these", 0},
-    {"dry-run", 0, NULL, "only tell what would change, and why", 0},
-    {"force", 0, NULL, "also end calls that take longer than upgrade.drain, and stop required plugins", 0},
+    {"cascade", 0, NULL, "also stop plugins that require these", 0},
+    {"dry-run", 0, NULL, "print what would change, and why, without changing it", 0},
+    {"force", 0, NULL, "end calls that take longer than upgrade.drain; allow required plugins to stop", 0},
     {"json", 0, NULL, "print JSON", 0},
     {0},
 };
@@ -136,22 +134,22 @@ static const struct cli_command commands[] = {
      "became ready.\n",
      json_options, 0, 0, command_plugins_blame},
     {"plugins holds", "URI", "show who holds what of a plugin, and what it holds",
-     "Says in one line what keeps the plugin from being unloaded now, then lists everything: interfaces,\n"
+     "Prints in one line what keeps the plugin from being unloaded, then lists everything: interfaces,\n"
      "subscriptions and watches, calls in flight, timers and other handles.\n",
      json_options, 1, 1, command_plugins_holds},
-    {"plugins start", "URI...", "start plugins that were stopped, or that failed",
-     "Plugins that had to stop with them start again too.\n", change_options, 1, SIZE_MAX,
+    {"plugins start", "URI...", "start plugins that were stopped or that failed",
+     "Plugins that were stopped along with them start again too.\n", change_options, 1, SIZE_MAX,
      command_plugins_start},
     {"plugins stop", "URI...", "stop plugins until they are started again",
-     "They stay stopped, also over a reload, until plugins start or a restart of the daemon. If others\n"
-     "cannot do without them, these are named and nothing is done, unless --cascade is given.\n",
+     "They stay stopped, even after a reload, until `plugins start` or a restart of the daemon. If other\n"
+     "plugins require them, these are named and nothing is done, unless --cascade is given.\n",
      stop_options, 1, SIZE_MAX, command_plugins_stop},
     {"plugins restart", "URI...", "restart plugins, with those that use their interface",
-     "Calls wait or finish as the upgrade mode of each plugin has it.\n", change_options, 1, SIZE_MAX,
-     command_plugins_restart},
-    {"plugins upgrade", "URI|FILE...", "move plugins to the files that are installed now",
-     "Install the new file first. All plugins of its module move together; other changes are left to a\n"
-     "reload. If the new version does not start, the old one goes on.\n",
+     "Whether calls wait meanwhile depends on the upgrade mode of each plugin.\n", change_options, 1,
+     SIZE_MAX, command_plugins_restart},
+    {"plugins upgrade", "URI|FILE...", "upgrade plugins to the installed files",
+     "Install the file first. All plugins of its module are upgraded together; other changes are left to\n"
+     "a reload. If the installed version does not start, the old one keeps running.\n",
      change_options, 1, SIZE_MAX, command_plugins_upgrade},
     {"plugins explain", "URI", "same as explain", explain_help, json_options, 1, 1, command_explain},
     {"explain", "URI", "explain why a plugin is in its state, and what to do", explain_help, json_options, 1,
@@ -161,10 +159,10 @@ static const struct cli_command commands[] = {
      "and how the daemon died the last time, if it did. Exits with 1 if there is any such plugin.\n",
      json_options, 0, 0, command_status},
     {"reload", "", "apply a changed configuration and changed modules",
-     "The daemon reads its configuration and its plugin directories again, plans, and compares that with\n"
+     "Makes the daemon read its configuration and plugin directories again and apply what differs from\n"
      "what runs. Prints what happens to each plugin, and why; plugins that do not change are not touched.\n"
-     "If the configuration has errors, they are printed and nothing changes. Needs a connection over a\n"
-     "unix socket. Exits with 1 if nothing was done, with 4 if a part of it failed.\n",
+     "If the configuration has errors, they are printed and nothing changes. Works over unix sockets only.\n"
+     "Exits with 1 if nothing was changed, with 4 if only some steps succeeded.\n",
      reload_options, 0, 0, command_reload},
     {"top", "", "show what each plugin costs: time on the loop, calls, bytes, handles, memory",
      "On a terminal: a live screen; press t, c, b or m to sort, q to quit. Otherwise a list at each\n"
@@ -213,7 +211,7 @@ static const struct cli_program program = {
     .version = BERTH_VERSION,
     .summary = "Asks a running berthd about its plugins, and calls any method.",
     .exit_status = "Exit status: 0 success, 1 negative result, 2 wrong usage,\n"
-                   "3 the daemon cannot be reached, 4 a change was done in part,\n"
+                   "3 the daemon cannot be reached, 4 a change was only partly applied,\n"
                    "64 + N (call) the call ended with status code N.\n",
     .options = common_options,
     .commands = commands,

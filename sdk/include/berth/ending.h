@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of streams when a plugin drains. A stream that does not end by itself would hold up a shutdown or
- * an upgrade until that gives up.
+ * Ends streams when a plugin drains. A stream that never ends by itself would delay a shutdown or an upgrade
+ * until the deadline.
  *
- * A drain is not the end where the plugin is replaced: if the upgrade fails, the instance goes on as before.
- * So end the streams, but refuse later ones only if the daemon stops.
+ * A drained plugin may keep running: if its upgrade fails, the instance serves calls again. So end streams,
+ * but refuse later ones only if the daemon is stopping.
  */
 #ifndef BERTH_ENDING_H
 #define BERTH_ENDING_H
@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-/** Does the daemon stop, so that no later call is of use? */
+/** Is the daemon stopping, so that no later call is of use? */
 static inline bool berth_is_stopping(const struct berth_host *host)
 {
     return berth_ending_of(host) == BERTH_ENDING_STOPPING;
@@ -40,10 +40,10 @@ static inline void berth_put_retry_status(struct berth_wire_buffer *buffer, cons
 }
 
 /**
- * For drain: ends a stream with UNAVAILABLE and the reason. Where another generation takes over, the status
+ * For drain: ends a stream with UNAVAILABLE and the reason. If another generation takes over, the status
  * tells the caller to call again at once (google.rpc.RetryInfo).
  *
- * @param stopping  the message if the daemon stops.
+ * @param stopping  the message if the daemon is stopping.
  */
 static inline void berth_call_end(const struct berth_host *host, struct berth_call *call,
                                   const char *stopping)

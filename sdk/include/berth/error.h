@@ -37,7 +37,7 @@ enum berth_code {
     BERTH_PENDING = 256,
     /** Does not apply here, which is not a failure; the error's message says why. */
     BERTH_SKIP = 257,
-    /** From `reconfigure`: these settings take effect only if the plugin is started anew. Not a failure. */
+    /** From `reconfigure`: these settings require a restart of the plugin. Not a failure. */
     BERTH_RESTART = 258,
 };
 

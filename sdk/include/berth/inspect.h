@@ -137,9 +137,9 @@ struct berth_plugin_info {
     const char *condition_reason;
     /** The id of the key that signed the module's file, 16 hexadecimal digits; NULL: unsigned or unknown. */
     const char *signer;
-    /** By a key that the daemon knows. If it knows none, signatures are not verified. */
+    /** Whether a key of the daemon verified it. Without any key, signatures are not verified. */
     bool signature_verified;
-    /** What the signer says of the file, the signature's trusted comment: one line; NULL unless verified. */
+    /** The trusted comment of the signature: one line; NULL unless verified. */
     const char *signer_comment;
 };
 
@@ -151,15 +151,15 @@ struct berth_notice {
     const char *message;
 };
 
-/** A module that nothing uses any more, but that could not be unloaded. That is no fault. */
+/** A module that is unused, but could not be unloaded. Not an error. */
 struct berth_resident {
     /** "greeter 1.2.0" */
     const char *module;
-    /** The file that it was found in. */
+    /** The file it was loaded from, as installed. */
     const char *path;
     /** One line. */
     const char *reason;
-    /** Memory that it is mapped to, which only a restart gives back. */
+    /** Mapped memory, which only a restart of the daemon frees. */
     uint64_t bytes;
 };
 
@@ -340,30 +340,30 @@ struct berth_setting {
 /** One thing that is held, or several of a kind. */
 struct berth_hold_info {
     uint32_t size;
-    /** The URI of who holds it; of a module whose plugin is not known, its file; NULL: unknown owner. */
+    /** URI of the holder; the file of its module if the plugin is not known; NULL: unknown. */
     const char *holder;
     /** 0: unknown. */
     uint64_t holder_generation;
-    /** The URI of whose it is; NULL: the host's. */
+    /** URI of the plugin that provides it; NULL: the host. */
     const char *provider;
     uint64_t provider_generation;
     /** "its interface", "a subscription to events", "call", "timer". */
     const char *what;
     uint64_t count;
-    /** Which generation holds it, or which plugin of its module, is not known. */
+    /** The generation that holds it, or the plugin of the module, is not known. */
     bool unknown;
-    /** The generation that held it has ended, and this has not. */
+    /** The generation that held it has ended without returning it. */
     bool orphan;
 };
 
-/** What is to be done to the running daemon. */
+/** Kinds of changes to the running daemon. */
 enum berth_change_kind {
     /** Read the configuration and the plugin directories again, and apply what differs from what runs. */
     BERTH_CHANGE_RELOAD = 0,
     BERTH_CHANGE_START = 1,
     BERTH_CHANGE_STOP = 2,
     BERTH_CHANGE_RESTART = 3,
-    /** Move to the files that the plugin directories have now. */
+    /** Upgrade to the files that are installed in the plugin directories. */
     BERTH_CHANGE_UPGRADE = 4,
 };
 
@@ -372,14 +372,14 @@ struct berth_change_request {
     enum berth_change_kind kind;
     /** URIs of plugins; none for a reload. */
     struct berth_strings subjects;
-    /** Only tell what would be done. */
+    /** Only report what would be done. */
     bool is_dry_run;
-    /** Stop at the first failure: what comes after it is not tried. */
+    /** Stop at the first failure: later steps are not tried. */
     bool is_atomic;
-    /** Of a stop: also stop plugins that cannot do without the subjects. */
+    /** For a stop: also stop plugins that require the subjects. */
     bool cascades;
-    /** End calls that delay the change for too long, drop state that a new version cannot read, and stop
-     * required plugins. */
+    /** End calls that exceed upgrade.drain, drop state that the other version cannot read, and allow
+     * required plugins to stop. */
     bool is_forced;
 };
 
@@ -393,38 +393,38 @@ struct berth_change_step {
     const char *reason;
     /** The URI of the plugin that makes it necessary; NULL: itself. */
     const char *cause;
-    /** The version that ran, and the one that runs then; NULL: none. */
+    /** The version before and the version afterwards; NULL: none. */
     const char *from_version, *to_version;
     /** Steps with the same number are done together or not at all, in the order of the numbers. */
     uint64_t group;
     /** How a replacement is done: "beside", "handover" or "exclusive". */
     const char *mode;
-    /** How long its callers are expected to wait; and how long they did. */
+    /** Time that callers are expected to wait, and the time they did wait. */
     uint64_t expected_pause_ns, pause_ns;
-    /** Unless it is a dry run: BERTH_OK if it was done; else why not, in one line. */
+    /** BERTH_OK if it was done (in a dry run: is possible); otherwise why not, in one line. */
     enum berth_code code;
     const char *message;
-    /** Of what runs afterwards; 0: nothing, or it is a dry run. */
+    /** The generation that runs afterwards; 0: none, or a dry run. */
     uint64_t generation;
 };
 
-/** What came of a request for a change. */
+/** The result of a requested change. */
 struct berth_change_report {
     uint32_t size;
     uint64_t number;
     bool is_dry_run;
     /**
-     * BERTH_OK: all was done, or would be. Without having changed anything: BERTH_INVALID_ARGUMENT, there are
-     * errors among `problems`; BERTH_FAILED_PRECONDITION or BERTH_NOT_FOUND, it was refused;
-     * BERTH_UNAVAILABLE, the daemon stops. BERTH_ABORTED: some steps failed.
+     * BERTH_OK: all steps were done, or would be. Nothing was changed: BERTH_INVALID_ARGUMENT, `problems` has
+     * errors; BERTH_FAILED_PRECONDITION or BERTH_NOT_FOUND, the change was refused;
+     * BERTH_UNAVAILABLE, the daemon is stopping. BERTH_ABORTED: some steps failed.
      */
     enum berth_code code;
-    /** One line, unless all is well; NULL otherwise. */
+    /** One line; NULL if `code` is BERTH_OK. */
     const char *message;
-    /** Those of plugins that change, in the order in which they are done. */
+    /** One for each plugin that changes, in order of execution. */
     const struct berth_change_step *steps;
     size_t step_count;
-    /** How many plugins were compared. */
+    /** Number of plugins compared. */
     uint64_t plugin_count;
     /** Settings of the daemon itself that took effect: "log.level changed at /etc/berth/berthd.yaml:3:9". */
     struct berth_strings applied;
@@ -433,7 +433,7 @@ struct berth_change_report {
     struct berth_strings problems;
 };
 
-/** Somebody who waits for the report of a change. */
+/** A wait for the report of a change. */
 struct berth_change_wait;
 
 /** A registration for changes. */
@@ -523,8 +523,8 @@ struct berth_inspect {
                                 void *context, struct berth_error *err);
 
     /**
-     * Visits what a plugin holds, in the host and of others, and what others hold of it, until the visitor
-     * returns false: all that keeps a generation of it, or its module, where it is.
+     * Visits what a plugin holds of the host and of others, and what others hold of it: everything that keeps
+     * a generation of it, or its module, in memory. Ends when the visitor returns false.
      *
      * @return BERTH_OK; BERTH_NOT_FOUND if no plugin has the URI.
      */
@@ -533,29 +533,29 @@ struct berth_inspect {
                              void *context, struct berth_error *err);
 
     /**
-     * Asks for a change, which is done after all that were asked for before.
+     * Requests a change, which is done after all that were requested earlier.
      *
      * @param request  copied.
-     * @return its number, from 1; 0 with BERTH_RESOURCE_EXHAUSTED in `ret_code` if too many wait, or
-     * BERTH_INVALID_ARGUMENT for subjects that do not go with its kind.
+     * @return its number, from 1; 0 with BERTH_RESOURCE_EXHAUSTED in `ret_code` if too many are queued, or
+     * BERTH_INVALID_ARGUMENT for subjects that do not fit its kind.
      */
     uint64_t (*request_change)(const struct berth_inspect *inspect,
                                const struct berth_change_request *request, enum berth_code *ret_code,
                                struct berth_error *err);
     /**
-     * Waits for the report of a change, also of one of the last that are done. `on_report` comes once, from
-     * the top level of the loop, and the wait is over then. The report is NULL if the change is still under
-     * way after a quarter of a second: end the call and have the client ask again, because a call that waits
-     * may be what the change waits for.
+     * Waits for the report of a change; recent ones can still be had. `on_report` is called once, from the
+     * top of the loop, and ends the wait. The report is NULL if the change is still running after a quarter of
+     * a second: end the call and let the client ask again, because the change may be waiting for that very
+     * call.
      *
-     * @return to be given to `leave_change` unless on_report has come; NULL: there is no such change, it was
-     * too long ago, or memory is out.
+     * @return to be passed to `leave_change` unless on_report was called; NULL: no such change, it was done
+     * too long ago, or out of memory.
      */
     struct berth_change_wait *(*await_change)(const struct berth_inspect *inspect, uint64_t number,
                                               void (*on_report)(void *context,
                                                                 const struct berth_change_report *report),
                                               void *context);
-    /** The change itself goes on. */
+    /** Ends the wait; the change itself continues. */
     void (*leave_change)(const struct berth_inspect *inspect, struct berth_change_wait *wait);
 
     /**

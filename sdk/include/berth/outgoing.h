@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Calls that a plugin makes to services of its own daemon, whoever provides them: a plugin beside it, one in
- * a process of its own, or a server behind a socket. They pass every interceptor, and are counted and traced
- * like calls from outside. <berth/plugin.h> has berth_outgoing_start, which begins one:
+ * Calls that a plugin makes to services of its own daemon, whether these run in the daemon, in a process of
+ * their own, or behind a socket. They pass every interceptor, and are counted and traced like calls from
+ * outside. <berth/plugin.h> has berth_outgoing_start, which begins one:
  *
  *     const struct berth_outgoing_options what = {.size = sizeof(what), .path = "/pkg.Service/Method",
  *                                                 .parent = call};
@@ -30,7 +30,7 @@ extern "C" {
 #define BERTH_OUTGOING_CALLS_MAX 16384u
 /** Largest message, in bytes. */
 #define BERTH_OUTGOING_MESSAGE_MAX (16u * 1024 * 1024)
-/** Messages waiting in one direction of one call, in bytes. The sender is refused more. */
+/** Maximum bytes queued in one direction of one call. Beyond it, sending fails. */
 #define BERTH_OUTGOING_QUEUE_MAX (32u * 1024 * 1024)
 /** Metadata of one call, in bytes: keys, values, and 32 for each. */
 #define BERTH_OUTGOING_METADATA_MAX (64u * 1024)
@@ -74,12 +74,12 @@ struct berth_outgoing_options {
     const struct berth_metadata *metadata;
     size_t metadata_count;
     /**
-     * The call that this one is made for. Its deadline holds for this one too, and its namespace, trace,
-     * tracestate and baggage go along, unless `metadata` has them. Its end does not end this call. NULL:
+     * The call on whose behalf this one is made. This one inherits its deadline and, unless `metadata` has
+     * them, namespace, trace, tracestate and baggage. The end of the parent does not end this call. NULL:
      * none.
      */
     const struct berth_call *parent;
-    /** The span to go along instead of that of `parent`; NULL: that of `parent`. */
+    /** The span to propagate; NULL: that of `parent`. */
     const struct berth_trace *trace;
     /** For wrappers: `tag` of struct berth_outgoing. */
     const void *tag;
@@ -135,13 +135,13 @@ static inline void berth_outgoing_cancel(struct berth_outgoing *call)
     call->ops->end(call, BERTH_CANCELLED, "the caller cancelled the call");
 }
 
-/** The same with another code, for a reply that the caller cannot use. The service sees it cancelled. */
+/** Ends the call with another code, for a reply the caller cannot use. The service sees a cancelled call. */
 static inline void berth_outgoing_fail(struct berth_outgoing *call, enum berth_code code, const char *message)
 {
     call->ops->end(call, code, message);
 }
 
-/** Stops on_message until resumed. The service has to stop once BERTH_OUTGOING_QUEUE_MAX is queued. */
+/** Stops on_message until resumed. The service must wait once BERTH_OUTGOING_QUEUE_MAX bytes are queued. */
 static inline void berth_outgoing_pause(struct berth_outgoing *call)
 {
     call->ops->pause(call);

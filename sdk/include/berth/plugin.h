@@ -66,15 +66,15 @@ enum berth_step {
 
 /** Why an instance is drained and closed. */
 enum berth_ending {
-    /** The daemon stops. */
+    /** The daemon is stopping. */
     BERTH_ENDING_STOPPING = 0,
-    /** Another generation of the plugin takes over: clients do well to try again at once. */
+    /** Another generation of the plugin takes over: clients should call again at once. */
     BERTH_ENDING_REPLACED = 1,
-    /** The plugin is stopped while the daemon goes on. */
+    /** The plugin is stopped while the daemon keeps running. */
     BERTH_ENDING_REMOVED = 2,
 };
 
-/** How many bytes of state a plugin may hand over to its next generation. */
+/** Maximum size of the state that a plugin hands over to its next generation, in bytes. */
 #define BERTH_STATE_MAX (64u * 1024 * 1024)
 
 /** Where `save_state` writes to. */
@@ -336,27 +336,27 @@ struct berth_plugin {
     void (*check)(const struct berth_check *check);
 
     /**
-     * Takes changed settings while the instance runs. `host->settings` is the changed section already,
-     * checked like that of a start. To be listed under `callbacks` in the manifest.
+     * Applies changed settings while the instance runs. `host->settings` already has the changed section,
+     * checked as at startup. To be listed under `callbacks` in the manifest.
      *
-     * @param before  the settings until now; valid until this returns.
-     * @return BERTH_OK: they are in effect; BERTH_RESTART: they take effect only if the plugin is started
-     * anew, which the host does next; an error: nothing has changed, and `before` is in force again.
+     * @param before  the previous settings; valid until this returns.
+     * @return BERTH_OK: they are in effect; BERTH_RESTART: they require a restart of the plugin, which the
+     * host does next; an error: nothing has changed, and `before` is in effect again.
      */
     enum berth_code (*reconfigure)(const struct berth_host *host, void *instance,
                                    const struct berth_settings *before, struct berth_error *err);
 
     /**
-     * Hands the state over to the next generation: called after drain, when no call is in flight. Its version
-     * is `state.writes` of the manifest. The instance is closed afterwards, or goes on if the change is given
-     * up.
+     * Hands over the state to the next generation: called after drain, when no call is in flight. Its version
+     * is `state.writes` of the manifest. Afterwards the instance is closed, or keeps running if the change is
+     * abandoned.
      */
     enum berth_code (*save_state)(const struct berth_host *host, void *instance,
                                   const struct berth_state_writer *writer, struct berth_error *err);
 
     /**
-     * Takes the state that the generation before has saved: called after init, before any call arrives. An
-     * error ends the change, and the generation before goes on.
+     * Takes the state that the previous generation saved: called after init, before any call arrives. An
+     * error abandons the change, and the previous generation keeps running.
      *
      * @param version  one of `state.reads` of the manifest.
      * @param bytes    valid until this returns.
@@ -582,8 +582,8 @@ static inline enum berth_code berth_intercept(const struct berth_host *host,
 
 /**
  * Starts a call of a service of this daemon, by path: see <berth/outgoing.h>. From init until close begins;
- * what is still open then ends with CANCELLED before the plugin's close is called. If init fails, no callback
- * follows.
+ * calls that are still open then end with CANCELLED before the plugin's close is called. If init fails, no
+ * callback follows.
  *
  * @param handlers  borrowed until on_end has returned; usually static.
  * @param ret_call  may be NULL.
@@ -725,16 +725,16 @@ static inline void berth_report_misuse(const struct berth_host *host, const char
         host->report_misuse(host, what, caller);
 }
 
-/** For drain and close: why they are called. An older host only ever stops with the daemon. */
+/** For drain and close: why they are called. On an older host always BERTH_ENDING_STOPPING. */
 static inline enum berth_ending berth_ending_of(const struct berth_host *host)
 {
     return BERTH_HAS(host, ending) ? host->ending : BERTH_ENDING_STOPPING;
 }
 
 /**
- * For a plugin whose interface others use: one of them holds something of it from here on, such as a
- * subscription or a snapshot. The host lists it with what the holder holds, and does not unload the holder's
- * module before it has ended.
+ * For a plugin whose interface others use: records that one of them holds something of it, such as a
+ * subscription or a snapshot. The host lists it under what the holder holds, and does not unload the holder's
+ * module until berth_end_holding.
  *
  * @param what    "a subscription to events"; copied.
  * @param caller  an address in the holder's code: the callback it has passed, or __builtin_return_address(0)
@@ -747,7 +747,7 @@ static inline struct berth_holding *berth_note_holding(const struct berth_host *
     return BERTH_HAS(host, note_holding) ? host->note_holding(host, what, caller) : NULL;
 }
 
-/** What was noted is held no more. Accepts NULL. */
+/** Ends what berth_note_holding recorded. Accepts NULL. */
 static inline void berth_end_holding(const struct berth_host *host, struct berth_holding *holding)
 {
     if (holding != NULL && BERTH_HAS(host, end_holding))
@@ -755,10 +755,10 @@ static inline void berth_end_holding(const struct berth_host *host, struct berth
 }
 
 /**
- * For servers: a listening socket, which the host opens and keeps for the address. Another generation of the
- * plugin gets the same socket, so that clients wait in its queue meanwhile and none is refused. The service
- * manager may have opened it, or kept it since an earlier run of the daemon. While one plugin listens on an
- * address, no other can.
+ * For servers: gets a listening socket that the host opens and keeps for the address. Later generations of
+ * the plugin get the same socket, so that clients wait in its backlog meanwhile and none is refused. The
+ * service manager may have opened it, or kept it from an earlier run of the daemon. While one plugin listens
+ * on an address, no other can.
  *
  * A later call for the same address gives a unix socket a changed mode and owner.
  *

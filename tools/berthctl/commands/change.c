@@ -116,7 +116,10 @@ static void print_mode(const report_message *report, size_t last)
     printf("            %s", mode);
     if (!report->dry_run) {
         plugin_format_duration(pause_ns, text);
-        printf(": calls waited for %s\n", pause_ns > 0 ? text : "no time");
+        if (pause_ns > 0)
+            printf(": calls waited for %s\n", text);
+        else
+            puts(": no call waited");
     } else if (strcmp(mode, "beside") == 0) {
         puts(": no call waits");
     } else {
