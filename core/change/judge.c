@@ -105,7 +105,7 @@ static enum change_action find_own_change(struct change_build *build, struct cha
 static const char *explain_stop(struct change_build *build, const struct change_node *node)
 {
     if (node->entry == NULL)
-        return change_text(build, "no module provides it any more");
+        return change_text(build, "its module or configuration entry was removed");
     return change_text(build, "%s: %s", berth_state_name(node->entry->state), node->entry->reason);
 }
 
@@ -144,8 +144,8 @@ static void judge_for_stop(struct change_build *build, struct change_node *node)
 static void refuse_subject(struct change_build *build, const struct change_node *node, const char *what)
 {
     if (node->entry == NULL)
-        change_refuse(build, BERTH_NOT_FOUND, "cannot %s %s: no module provides it any more", what,
-                      node->uri);
+        change_refuse(build, BERTH_NOT_FOUND, "cannot %s %s: its module or configuration entry was removed",
+                      what, node->uri);
     else
         change_refuse(build, BERTH_FAILED_PRECONDITION, "cannot %s %s: it is %s: %s", what, node->uri,
                       berth_state_name(node->entry->state), node->entry->reason);

@@ -128,7 +128,7 @@ static const struct test_case cases[] = {
          "stop        io.x.service.v1.leases: blocked: requires io.x.service.v1.names, which is disabled: "
          "listed in disabled_plugins at new:1:20\n"
          "stop        io.x.service.v1.names: disabled: listed in disabled_plugins at new:1:20\n"
-         "stop        io.x.event.v1.exchange: no module provides it any more\n"
+         "stop        io.x.event.v1.exchange: its module or configuration entry was removed\n"
          "start       io.x.grpc.v1.greeter: greeter 1.0.0\n"
          "4 of 5 plugins change\n"},
     {"who can use what starts is started anew with it",
@@ -150,7 +150,7 @@ static const struct test_case cases[] = {
       " upgrade: beside}]}",
       NULL},
      "",
-     .expected = "stop        io.x.v1.b: no module provides it any more\n"
+     .expected = "stop        io.x.v1.b: its module or configuration entry was removed\n"
                  "upgrade     io.x.v1.a: m 2.0.0 replaces 1.0.0\n"
                  "start       io.x.v1.c: m 2.0.0\n"
                  "            handover: calls wait while the old one drains\n"
@@ -218,7 +218,8 @@ static const struct test_case cases[] = {
      "",
      {NULL},
      "",
-     .expected = "stop        io.x.store.v1.lmdb: no module provides it any more\n1 of 1 plugins changes\n"},
+     .expected = "stop        io.x.store.v1.lmdb: its module or configuration entry was removed\n1 of 1 "
+                 "plugins changes\n"},
     {"who does not exist cannot stop",
      {STORE, NULL},
      "",

@@ -426,8 +426,7 @@ static void what_is_revoked_has_to_be_an_id_or_a_hash(void **state)
 
     options.revoked = &revoked;
     options.revoked_count = 1;
-    assert_complains(&options, CONFIG_ERROR,
-                     "berthd.yaml:7:5: trust.revoked: \"hello\" is neither a key id");
+    assert_complains(&options, CONFIG_ERROR, "berthd.yaml:7:5: trust.revoked: \"hello\" is neither a key id");
 }
 
 #define HASH_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

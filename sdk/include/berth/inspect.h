@@ -544,8 +544,8 @@ struct berth_inspect {
                                struct berth_error *err);
     /**
      * Waits for the report of a change; recent ones can still be had. `on_report` is called once, from the
-     * top of the loop, and ends the wait. The report is NULL if the change is still running after a quarter of
-     * a second: end the call and let the client ask again, because the change may be waiting for that very
+     * top of the loop, and ends the wait. The report is NULL if the change still runs after a quarter of a
+     * second: end the call and let the client ask again, because the change may be waiting for that very
      * call.
      *
      * @return to be passed to `leave_change` unless on_report was called; NULL: no such change, it was done

@@ -148,15 +148,13 @@ static void print_lines(FILE *out, const char *what, char *const *texts, size_t 
 
 static void print_text(const report_message *report)
 {
-    const char *verb = report->n_steps == 1 ? "plugin" : "plugins";
-
     print_lines(stderr, "", report->problems, report->n_problems);
     print_lines(stderr, "warning: ", report->warnings, report->n_warnings);
     print_lines(stdout, "apply       ", report->applied, report->n_applied);
     for (size_t i = 0; i < report->n_steps; i++)
         print_step(report, i);
     if (report->code == BERTH_OK)
-        printf("%zu of %" PRIu64 " %s %s\n", report->n_steps, report->plugins, verb,
+        printf("%zu of %" PRIu64 " plugins %s\n", report->n_steps, report->plugins,
                report->dry_run ? "would change" : "changed");
     else
         fprintf(stderr, "berthctl: %s\n", report->message);
