@@ -81,7 +81,7 @@ class Listeners(Case):
         daemon = self.launch(**passing([("berthd.socket", opened.fileno())])).wait_for()
         output, _ = early.communicate(timeout=60)
         self.assertEqual(0, early.returncode, output)
-        self.assert_line(daemon.log, GRPC, "using the socket of the service manager")
+        self.assert_line(daemon.log, GRPC, "using the socket from the service manager")
         self.assert_stops(daemon)
         self.assertTrue(stat.S_ISSOCK(os.lstat(path).st_mode), "it is the service manager's")
 
@@ -114,7 +114,7 @@ class Listeners(Case):
         self.workshop.state.mkdir(parents=True)
         opened = [self.listen(self.workshop.state / path) for path in paths]
         daemon = self.launch(**passing([("berthd.socket", socket.fileno()) for socket in opened])).wait_for()
-        self.assertEqual(2, daemon.log.count("using the socket of the service manager"), daemon.log)
+        self.assertEqual(2, daemon.log.count("using the socket from the service manager"), daemon.log)
         self.assertNotIn("no plugin listens there", daemon.log)
         self.assert_stops(daemon)
 
@@ -150,7 +150,7 @@ class Listeners(Case):
         self.assertTrue(all(knocker.connects > 100 for knocker in knockers), [k.connects for k in knockers])
         self.assertEqual(0, waiting.returncode, output)
         self.assertEqual(inode, os.lstat(second.address).st_ino)
-        self.assert_line(second.log, GRPC, "using the socket of the previous run")
+        self.assert_line(second.log, GRPC, "using the socket from the previous run")
         self.assert_stops(second)
 
     def test_a_restart_refuses_no_connection(self):

@@ -536,7 +536,7 @@ static void what_differs_from_the_lock_file_is_refused_with_what_differs(void **
     assert_int_equal(chmod(path, 0666), 0);
     assert_complains(&options, CONFIG_ERROR, "berthd.yaml:9:7: lock: ");
     unlink(path);
-    assert_complains(&options, CONFIG_ERROR, "No such file or directory; write it with `berthd plan --lock`");
+    assert_complains(&options, CONFIG_ERROR, "No such file or directory; review the plan, then write");
     /* Whoever writes a new one does not need the old one. */
     options.is_locking = true;
     assert_allowed(&options);
