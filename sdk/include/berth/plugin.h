@@ -307,8 +307,12 @@ struct berth_plugin {
     enum berth_code (*serve)(const struct berth_host *host, void *instance, struct berth_error *err);
 
     /**
-     * Refuse new work and finish what is in flight. May return BERTH_PENDING; close follows at the deadline
-     * regardless.
+     * Finish what is in flight and end what does not end by itself. May return BERTH_PENDING.
+     *
+     * If the daemon stops (berth_ending_of: BERTH_ENDING_STOPPING), refuse new work; close follows at the
+     * deadline regardless. With BERTH_ENDING_REPLACED and BERTH_ENDING_REMOVED the host keeps new calls away,
+     * and close may not follow: the change may be given up, and then this instance goes on and may be drained
+     * again later. So refuse nothing for good there, and keep what calls need.
      */
     enum berth_code (*drain)(const struct berth_host *host, void *instance, struct berth_error *err);
 
