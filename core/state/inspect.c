@@ -147,6 +147,17 @@ static void fill_from_manifest(struct berth_plugin_info *info, struct scratch *s
     info->transports = scratch->transports;
 }
 
+/* NULL if it runs that, or does not run. */
+static const char *find_newest_version(const struct registry_plugin *plugin)
+{
+    const char *runs = plugin->entry->plugin->manifest->version, *newest;
+
+    if (!plugin->is_taken || plugin->planned == NULL || runs == NULL)
+        return NULL;
+    newest = plugin->planned->plugin->manifest->version;
+    return newest != NULL && strcmp(newest, runs) != 0 ? newest : NULL;
+}
+
 static void fill_from_registry(struct berth_plugin_info *info, struct scratch *scratch,
                                const struct plan *plan, const struct registry_plugin *plugin)
 {
@@ -169,6 +180,7 @@ static void fill_from_registry(struct berth_plugin_info *info, struct scratch *s
     info->edge_count = scratch->edge_count;
     info->condition = plugin->condition;
     info->condition_reason = plugin->condition_reason;
+    info->newest_version = find_newest_version(plugin);
 }
 
 typedef bool (*visitor)(void *context, const struct berth_plugin_info *info);

@@ -229,6 +229,8 @@ static bool describe(const struct berth_plugin_info *plugin, struct berth_wire_b
     message.generation = plugin->generation;
     fill_condition(&message, plugin);
     fill_signer(&message, plugin);
+    message.newest_version =
+        introspection_text(BERTH_HAS(plugin, newest_version) ? plugin->newest_version : NULL);
     appended = fill_platforms(&message, plugin, &lists) && fill_exports(&message, plugin, &lists) &&
                fill_edges(&message, plugin, &lists) && fill_transports(&message, plugin, &lists) &&
                append_with_times(&message, &plugin->times, replies);

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import importlib
+import json
 import os
 import re
 import shutil
@@ -67,6 +68,25 @@ class Isolated(Case):
     def wait_until_it_works(self, daemon):
         """Calls wait while the process restarts; this one is answered by the next."""
         self.assertEqual("unknown", self.do(daemon, "hello"))
+
+
+class Listed(Isolated):
+    """What listings remark of a process of its own."""
+
+    def test_a_plugin_in_a_process_of_its_own_is_marked(self):
+        daemon = self.begin()
+        process, = self.workers(daemon)
+        header, *rows = daemon.ctl("plugins", "ls").stdout.splitlines()
+        self.assertEqual(["TYPE", "ID", "PLATFORMS", "STATUS", "NOTE"], header.split())
+        self.assertEqual([["io.berth.test.v1", "hostile", "-", "ok", "isolated", "in", "process", str(process)]],
+                         [row.split() for row in rows if len(row.split()) > 4])
+        os.kill(process, signal.SIGKILL)
+        self.wait_until_it_works(daemon)
+        process, = self.workers(daemon)
+        self.assertIn(f"isolated in process {process}, 1 restart\n", daemon.ctl("plugins", "ls").stdout)
+        self.assertRegex(daemon.ctl("plugins", "inspect", URI).stdout, rf"\nProcess: +isolated in process {process}, 1 restart\n")
+        told, = [plugin for plugin in json.loads(daemon.ctl("plugins", "ls", "--json").stdout) if plugin["isolated"]]
+        self.assertEqual((URI, process, 1), (told["uri"], told["process"], told["restarts"]))
 
 
 class Alike(Isolated):

@@ -9,6 +9,7 @@ import subprocess
 import time
 import unittest
 
+import ask
 from daemon import BUILD, Case
 from workshop import Plugin
 
@@ -133,7 +134,59 @@ class Reload(Case):
         done = self.ctl(daemon, "reload", code=4)
         self.assertIn("no luck", done.stdout)
         self.assertEqual(("ready", 2), self.states(daemon)[CALLER])
-        self.assertIn("1.1.0", self.ctl(daemon, "plugins", "ls", "--json").stdout)
+        self.assert_listed_with_both_versions(daemon)
+        self.workshop.add("caller", Plugin("io.example.caller.v1", "caller", yaml=f"upgrade: beside\n{LIMITS}"), version="1.3.0")
+        self.ctl(daemon, "reload")
+        self.assertNotIn("on disk", self.ctl(daemon, "plugins", "ls").stdout)
+        self.assertIsNone(self.listed(daemon, CALLER)[0]["newest_version"])
+
+    def listed(self, daemon, uri):
+        return [plugin for plugin in json.loads(self.ctl(daemon, "plugins", "ls", "--json").stdout) if plugin["uri"] == uri]
+
+    def assert_listed_with_both_versions(self, daemon):
+        """What runs is 1.1.0, and what was found last 1.2.0; the first four columns are as ever."""
+        header, *rows = self.ctl(daemon, "plugins", "ls").stdout.splitlines()
+        self.assertEqual(["TYPE", "ID", "PLATFORMS", "STATUS", "NOTE"], header.split())
+        noted = [row for row in rows if len(row.split()) > 4]
+        self.assertEqual([["io.example.caller.v1", "caller", "-", "ok", "running", "1.1.0,", "on", "disk", "1.2.0"]],
+                         [row.split() for row in noted])
+        header, *rows = self.ctl(daemon, "plugins", "ls", "--all").stdout.splitlines()
+        self.assertEqual(["REASON", "NOTE"], header.split()[-2:])
+        self.assertEqual(1, sum(row.endswith("running 1.1.0, on disk 1.2.0") for row in rows))
+        self.assertRegex(self.ctl(daemon, "plugins", "inspect", CALLER).stdout, r"\nModule: +caller 1.1.0\nOn disk: +caller 1.2.0\n")
+        told, = self.listed(daemon, CALLER)
+        self.assertEqual(("1.1.0", "1.2.0", False, None), tuple(told[key] for key in ("version", "newest_version", "isolated", "process")))
+
+    def test_both_generations_are_listed_while_they_last(self):
+        waiting = Plugin("io.example.slow.v1", "slow", yaml="upgrade: beside\nservices: {example.Slow: {Wait: unary}}",
+                         members=".services = services")
+        code = """
+            static void on_message(struct berth_call *c, const void *m, size_t n) { (void)c, (void)m, (void)n; }
+            static const struct berth_method methods[] = {{.name = "Wait", .on_message = on_message}};
+            static const struct berth_service service = {.size = sizeof(service), .method_size = sizeof(methods[0]),
+                .name = "example.Slow", .methods = methods, .method_count = 1};
+            static const struct berth_service *const services[] = {&service, NULL};"""
+        self.workshop.add("slow", waiting, code=code)
+        self.workshop.write_config(upgrade={"drain": "1s"})
+        daemon = self.start()
+        uri = "io.example.slow.v1.slow"
+        with ask.channel(daemon.address) as channel:
+            call = channel.unary_unary("/example.Slow/Wait").future(b"")
+            while json.loads(self.ctl(daemon, "plugins", "holds", "--json", uri).stdout)["kept_by"] != "one call runs":
+                time.sleep(0.05)
+            self.workshop.add("slow", waiting, code=code, version="1.1.0")
+            self.ctl(daemon, "plugins", "upgrade", uri)
+            text = self.ctl(daemon, "plugins", "ls").stdout
+            self.assertEqual({"generation 1, version 1.0.0", "generation 2, version 1.1.0"},
+                             {" ".join(row.split()[4:]) for row in text.splitlines() if " slow " in row}, text)
+            self.assertEqual({(1, "1.0.0"), (2, "1.1.0")},
+                             {(plugin["generation"], plugin["version"]) for plugin in self.listed(daemon, uri)})
+            call.cancel()
+            end = time.monotonic() + 30
+            while len(self.listed(daemon, uri)) > 1:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.05)
+        self.assertNotIn("generation", self.ctl(daemon, "plugins", "ls").stdout)
 
     def test_what_runs_goes_on_where_its_file_has_become_bad(self):
         daemon = self.start()

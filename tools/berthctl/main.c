@@ -119,7 +119,8 @@ static const struct cli_command commands[] = {
     {"plugins ls", "[FILTER]...", "list plugins",
      "Prints TYPE, ID, PLATFORMS and STATUS, in the order in which the daemon starts plugins.\n"
      "FILTER is a containerd filter, such as 'type~=grpc,id==greeter'; a plugin is listed if any\n"
-     "of them matches.\n",
+     "of them matches. A last column NOTE says which plugins are isolated, where another version runs\n"
+     "than the one on disk, and which of two generations a line is; without any there is no such column.\n",
      list_options, 0, SIZE_MAX, command_plugins_ls},
     {"plugins inspect", "URI", "show everything about a plugin",
      "Prints state, reason, origin, requirements, services, exports, times, costs, and each setting\n"

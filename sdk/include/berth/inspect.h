@@ -141,6 +141,11 @@ struct berth_plugin_info {
     bool signature_verified;
     /** The trusted comment of the signature: one line; NULL unless verified. */
     const char *signer_comment;
+    /**
+     * The version that was found last, where a plugin runs that has another: it was not asked to move, or the
+     * newer one could not start. NULL otherwise.
+     */
+    const char *newest_version;
 };
 
 /** Something deprecated that still works. */

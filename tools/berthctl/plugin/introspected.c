@@ -29,7 +29,7 @@ static char *format_platforms(const introspected_plugin *plugin)
 }
 
 void introspected_add_line(struct table *table, const introspected_plugin *plugin,
-                           enum table_colour status_colour)
+                           enum table_colour status_colour, const char *note)
 {
     char *platforms = format_platforms(plugin);
 
@@ -37,7 +37,7 @@ void introspected_add_line(struct table *table, const introspected_plugin *plugi
     table_add(table, plugin->id);
     table_add(table, platforms);
     table_add_coloured(table, status_colour, introspected_status(plugin));
-    table_add(table, "");
+    table_add(table, note);
     table_end_line(table);
     free(platforms);
 }

@@ -12,7 +12,7 @@ typedef Containerd__Services__Introspection__V1__Plugin introspected_plugin;
 /** "ok"; "skip" where the error's text says so; "error". */
 const char *introspected_status(const introspected_plugin *plugin);
 void introspected_add_line(struct table *table, const introspected_plugin *plugin,
-                           enum table_colour status_colour);
+                           enum table_colour status_colour, const char *note);
 /** All of it in lines of their own; an empty line before all but the first. */
 void introspected_add_block(struct table *table, const introspected_plugin *plugin, bool is_first);
 

@@ -21,10 +21,19 @@ static void clean_all(char **texts, size_t count)
 
 static void clean(plugin_message *plugin)
 {
-    char *texts[] = {
-        plugin->uri,     plugin->type,          plugin->id,     plugin->path,  plugin->module,
-        plugin->version, plugin->description,   plugin->reason, plugin->cause, plugin->condition_reason,
-        plugin->signer,  plugin->signer_comment};
+    char *texts[] = {plugin->uri,
+                     plugin->type,
+                     plugin->id,
+                     plugin->path,
+                     plugin->module,
+                     plugin->version,
+                     plugin->description,
+                     plugin->reason,
+                     plugin->cause,
+                     plugin->condition_reason,
+                     plugin->signer,
+                     plugin->signer_comment,
+                     plugin->newest_version};
 
     clean_all(texts, sizeof(texts) / sizeof(texts[0]));
     clean_all(plugin->requires, plugin->n_requires);

@@ -11,6 +11,7 @@
 #include <sdk/base/memory.h>
 
 #include "join.h"
+#include "note.h"
 
 char *plugin_platforms(const plugin_message *plugin)
 {
@@ -138,12 +139,15 @@ static void add_times(struct table *table, const Berth__Inspect__V1__Times *time
 
 void plugin_print_text(struct table *table, const plugin_message *plugin)
 {
-    char *platforms = plugin_platforms(plugin);
+    char *platforms = plugin_platforms(plugin), *process = plugin_format_process(plugin);
 
     add_line(table, "URI:", plugin->uri);
     add_state(table, plugin);
     add_format(table, "Module:", "%s%s%s", plugin->module, *plugin->version == '\0' ? "" : " ",
                plugin->version);
+    if (*plugin->newest_version != '\0')
+        add_format(table, "On disk:", "%s %s", plugin->module, plugin->newest_version);
+    add_line(table, "Process:", process);
     add_line(table, "File:", plugin->path);
     add_signer(table, plugin);
     add_line(table, "Description:", plugin->description);
@@ -160,6 +164,7 @@ void plugin_print_text(struct table *table, const plugin_message *plugin)
     if (plugin->generation > 0)
         add_format(table, "Generation:", "%llu", (unsigned long long)plugin->generation);
     add_times(table, plugin->times);
+    free(process);
     free(platforms);
 }
 
@@ -235,6 +240,21 @@ static void json_edges(struct config_json *json, const plugin_message *plugin)
     config_json_close(json, ']');
 }
 
+static void json_number(struct config_json *json, const char *key, const char *text)
+{
+    if (text == NULL)
+        config_json_string(json, key, NULL);
+    else
+        config_json_integer(json, key, strtoll(text, NULL, 10));
+}
+
+static void json_process(struct config_json *json, const plugin_message *plugin)
+{
+    config_json_bool(json, "isolated", plugin_is_isolated(plugin));
+    json_number(json, "process", plugin_export(plugin, "berth.process"));
+    json_number(json, "restarts", plugin_export(plugin, "berth.restarts"));
+}
+
 static void json_identity(struct config_json *json, const plugin_message *plugin)
 {
     json_text(json, "uri", plugin->uri);
@@ -243,6 +263,8 @@ static void json_identity(struct config_json *json, const plugin_message *plugin
     json_text(json, "path", plugin->path);
     json_text(json, "module", plugin->module);
     json_text(json, "version", plugin->version);
+    json_text(json, "newest_version", plugin->newest_version);
+    json_process(json, plugin);
     json_text(json, "signer", plugin->signer);
     config_json_bool(json, "signature_verified", plugin->signature_verified);
     json_text(json, "signer_comment", plugin->signer_comment);

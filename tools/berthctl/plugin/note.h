@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a listing remarks about a plugin: its process, its version, and which of its generations it is. */
+#ifndef BERTHCTL_PLUGIN_NOTE_H
+#define BERTHCTL_PLUGIN_NOTE_H
+
+#include "list.h"
+
+/** NULL if it has no such export. */
+const char *plugin_export(const plugin_message *plugin, const char *key);
+/** Does it run in a process of its own? */
+bool plugin_is_isolated(const plugin_message *plugin);
+/** "isolated in process 4711, 2 restarts", malloced; "" if it is not. */
+char *plugin_format_process(const plugin_message *plugin);
+/**
+ * "running 1.0, on disk 1.1; isolated in process 4711", malloced; "" if there is nothing to remark.
+ * @param list  all plugins: while two generations of one last, each is noted with its number.
+ */
+char *plugin_note(const struct plugin_list *list, const plugin_message *plugin);
+
+#endif
