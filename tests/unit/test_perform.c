@@ -498,7 +498,7 @@ static void one_that_leaves_keeps_what_it_uses(void **state)
         MODULES(STORE("2.0.0"), ASKER("2.0.0")), "drain greeter2, drain store1, ",
         "upgrade io.x.store.v1.store DEADLINE_EXCEEDED: given up, because generation 1 of "
         "io.x.v1.greeter, which was replaced, did not let go of its interface within upgrade.drain\n"
-        "restart io.x.v1.greeter ABORTED: not done, because of io.x.store.v1.store\n");
+        "restart io.x.v1.greeter ABORTED: abandoned because of io.x.store.v1.store\n");
     answer_call(call);
     assert_string_equal(stream.got, "one");
     assert_change(MODULES(STORE("2.0.0"), ASKER("2.0.0")),
