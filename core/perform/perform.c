@@ -15,6 +15,7 @@
 
 #include "crew.h"
 #include "exchange.h"
+#include "order.h"
 #include "wave.h"
 
 /* How long starting plugins may keep the loop from I/O and signals. */
@@ -670,13 +671,6 @@ void perform_serve(struct perform *perform)
     wake(perform);
 }
 
-static int compare_orders(const void *a, const void *b)
-{
-    const struct generation *left = *(struct generation *const *)a, *right = *(struct generation *const *)b;
-
-    return (left->order > right->order) - (left->order < right->order);
-}
-
 /* As it stands now: whatever is made from here on is nothing. */
 static void list_closing(struct perform *perform)
 {
@@ -688,7 +682,7 @@ static void list_closing(struct perform *perform)
     perform->closing = memory_allocate(count + 1, sizeof(*perform->closing));
     TAILQ_FOREACH(generation, &perform->crew.all, link)
     perform->closing[perform->closing_count++] = generation;
-    qsort(perform->closing, count, sizeof(*perform->closing), compare_orders);
+    order_by_use((const struct generation **)perform->closing, count, registry_ledger(registry_of(perform)));
 }
 
 const struct generation **perform_list(const struct perform *perform, size_t *ret_count)
@@ -703,7 +697,7 @@ const struct generation **perform_list(const struct perform *perform, size_t *re
     TAILQ_FOREACH(generation, &perform->crew.all, link)
     if (!generation->is_leaving)
         list[(*ret_count)++] = generation;
-    qsort(list, *ret_count, sizeof(*list), compare_orders);
+    order_by_use(list, *ret_count, registry_ledger(registry_of(perform)));
     return list;
 }
 

@@ -122,7 +122,7 @@ void perform_ask(struct perform *perform, struct perform_request *request);
 void perform_each(const struct perform *perform,
                   bool (*on_generation)(void *context, const struct generation *generation), void *context);
 /**
- * The same, in the order of the newest plan that has each: users after what they use, whichever started last.
+ * The same, as order_by_use has them: users after what they use, whichever started last.
  * @return to be freed.
  */
 const struct generation **perform_list(const struct perform *perform, size_t *ret_count);

@@ -132,6 +132,10 @@ static inline enum berth_code on_init(const struct berth_host *host, void *prepa
                 return BERTH_FAILED_PRECONDITION;
             note(host, (const char *)ref.instance);
         }
+        /* Every other one has the interface of what it only wants. */
+        if (entry->requirements[i].target == PLAN_TARGET_PLUGIN && !entry->requirements[i].binding &&
+            entry->plugin->uri[strlen(entry->plugin->uri) - 1] % 2 == 0)
+            (void)berth_get(host, entry->requirements[i].name, &ref, NULL);
     }
     if (is_faulty(entry, "init fails"))
         return berth_error_set(err, BERTH_DATA_LOSS, "made of cheese");
@@ -161,6 +165,10 @@ static inline enum berth_code on_drain(const struct berth_host *host, void *inst
 static inline enum berth_code on_close(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     note(host, "close");
+    /* What never completed its close may have anything. */
+    if (stage.hung_count == 0 &&
+        ledger_is_used(registry_ledger(stage.registry), CONTAINER_OF(host, struct host, table)))
+        fail_msg("%s is closed while another has its interface: %s", host->id, stage.trace);
     stage.open--;
     return is_faulty(entry_of(host), "close hangs") ? hang(host, BERTH_STEP_CLOSE) : BERTH_OK;
 }
