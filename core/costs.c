@@ -180,13 +180,13 @@ static size_t take_methods(const struct gathering *gathering, const struct regis
 static struct berth_plugin_costs costs_of(const struct gathering *gathering,
                                           const struct registry_plugin *plugin)
 {
-    const struct running_plugin *running = plugin->running;
+    struct running_plugin *running = plugin->running;
     const struct module_costs *module = find_module(gathering, path_of(plugin));
 
     return (struct berth_plugin_costs){
         .size = sizeof(struct berth_plugin_costs),
         .uri = plugin->entry->plugin->uri,
-        .loop_ns = running_ticks_to_ns(running->ticks),
+        .loop_ns = running_plugin_ns(running),
         .longest_ns = running_ticks_to_ns(running->longest_ticks),
         .entries = running->entries,
         .slow = running->slow,

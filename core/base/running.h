@@ -66,6 +66,8 @@ struct running_plugin {
      * running_begin_turn.
      */
     uint64_t ticks, longest_ticks;
+    /** What running_plugin_ns has said last. */
+    uint64_t told_ns;
     uint64_t entries;
     /** Entries that took longer than loop.warn_after. */
     uint64_t slow;
@@ -247,6 +249,8 @@ void running_stamp_often(struct running_thread *thread, bool is_often);
 /** A clock that costs little to read, and what its units are worth. */
 uint64_t running_ticks(void);
 uint64_t running_ticks_to_ns(uint64_t ticks);
+/** `ticks` of a plugin in nanoseconds; never less than the last time. On the loop's thread. */
+uint64_t running_plugin_ns(struct running_plugin *plugin);
 
 /** "init", "handler". Async-signal-safe. */
 const char *running_doing_name(enum running_doing doing);

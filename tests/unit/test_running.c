@@ -86,6 +86,21 @@ static void time_is_charged_to_the_innermost_plugin_alone(void **state)
     assert_int_equal(slow_count, 0);
 }
 
+/* What a tick is worth is known better with each look, and these are so many that each look tells. */
+static void the_time_of_a_plugin_never_goes_back(void **state)
+{
+    uint64_t last = 0;
+
+    heron->ticks = UINT64_C(1) << 50;
+    for (size_t i = 0; i < 100000; i++) {
+        uint64_t now = running_plugin_ns(heron);
+
+        assert_true(now >= last);
+        last = now;
+    }
+    assert_true(last > 0);
+}
+
 static void an_entry_that_took_too_long_is_told_with_its_own_time(void **state)
 {
     running_enter(heron, RUNNING_HANDLER, "/a.B/C");
@@ -280,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_innermost_entry_is_what_runs),
         TEST(time_is_charged_to_the_innermost_plugin_alone),
+        TEST(the_time_of_a_plugin_never_goes_back),
         TEST(an_entry_that_took_too_long_is_told_with_its_own_time),
         TEST(the_black_box_shows_what_runs_on_the_loop),
         TEST(entries_deeper_than_the_word_goes_are_counted),
