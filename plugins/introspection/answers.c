@@ -2,7 +2,9 @@
 /* Answers that several methods of berth.inspect.v1.Inspect give: lists, and refusals. */
 #include "introspection.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct introspection_list *introspection_list_begin(struct berth_call *call, const char *what)
 {
@@ -51,11 +53,47 @@ void introspection_list_on_end(struct berth_call *call, enum berth_code code)
     free(list);
 }
 
-/* A peer that has a user ID came over a unix socket, whose mode says who may. */
+struct search {
+    int64_t pid;
+    char uri[256];
+};
+
+/* An isolated plugin publishes the process it runs in. */
+static bool match_process(void *context, const struct berth_plugin_info *plugin)
+{
+    struct search *search = context;
+
+    for (size_t i = 0; i < plugin->export_count; i++)
+        if (strcmp(plugin->exports[i].key, "berth.process") == 0 &&
+            strtoll(plugin->exports[i].value, NULL, 10) == search->pid)
+            snprintf(search->uri, sizeof(search->uri), "%s", plugin->uri);
+    return search->uri[0] == '\0';
+}
+
+static bool refuses_isolated(struct berth_call *call)
+{
+    const struct introspection *introspection = call->instance;
+    const struct berth_inspect *inspect = introspection->host->inspect;
+    struct search search = {.pid = call->peer->pid};
+    char message[384];
+
+    inspect->each(inspect, match_process, &search);
+    if (search.uri[0] == '\0')
+        return false;
+    snprintf(message, sizeof(message), "this changes the daemon, and %s, an isolated plugin, may not call it",
+             search.uri);
+    berth_call_finish(call, BERTH_PERMISSION_DENIED, message);
+    return true;
+}
+
+/*
+ * A peer that has a user ID came over a unix socket, whose mode says who may. A plugin in a process of its
+ * own may have the daemon's user ID, and must not get out of its sandbox this way.
+ */
 bool introspection_refuses_remote(struct berth_call *call)
 {
     if (call->peer->uid >= 0)
-        return false;
+        return refuses_isolated(call);
     berth_call_finish(call, BERTH_PERMISSION_DENIED,
                       "this changes the daemon and is allowed over its unix sockets only");
     return true;

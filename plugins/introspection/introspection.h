@@ -58,7 +58,8 @@ void introspection_log_end(struct introspection *introspection);
 /** Ends the calls that wait for a change: this plugin may be what is changed. */
 void introspection_change_end(struct introspection *introspection);
 
-/** Ends a call that changes something and did not come over a unix socket. @return did it? */
+/** Ends a call that changes something and came from elsewhere than a unix socket, or from an isolated plugin.
+ * @return did it? */
 bool introspection_refuses_remote(struct berth_call *call);
 /** Ends a call for something that the host is too old for. */
 void introspection_refuse_unknown(struct berth_call *call);

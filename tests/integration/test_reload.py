@@ -283,6 +283,19 @@ class Reload(Case):
         self.workshop.write_config(disabled_plugins=[CALLER], required_plugins=[CALLER])
         self.assertIn(CALLER, self.ctl(daemon, "reload", code=1).stderr)
 
+    def test_an_isolated_plugin_may_not_change_the_daemon(self):
+        """It may have the daemon's user and reach its socket: the process that calls is one that a plugin says is its own."""
+        command = f'read address && exec {BUILD / "tools/berthctl/berthctl"} --address "$address" reload'
+        with subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as caller:
+            self.workshop.add("apart", Plugin("io.example.apart.v1", "apart",
+                                              init=f'berth_add_export(host, "berth.process", "{caller.pid}");'))
+            daemon = self.start()
+            _, said = caller.communicate(f"{daemon.address}\n", timeout=60)
+        self.assertNotEqual(0, caller.returncode)
+        self.assertIn("io.example.apart.v1.apart, an isolated plugin, may not call it", said)
+        self.ctl(daemon, "reload")
+
     def test_sighup_reloads(self):
         daemon = self.start()
         self.workshop.write_config(plugins={CALLER: {"burst": 9}})
