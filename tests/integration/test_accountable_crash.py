@@ -151,6 +151,7 @@ class Exits(Accountable):
                 daemon = self.run_bad("fork", when)
                 daemon.wait_for()
                 daemon.wait_for_log("the child returned into berthd")
+                daemon.wait_for_log("ready in")
                 self.assert_line(daemon.log, f"{URI}: forked in {place}, and the child returned into berthd; ended the child")
                 self.assertEqual(1, daemon.log.count("returned into berthd"))
                 self.assertEqual(1, daemon.log.count("ready in"))

@@ -498,7 +498,7 @@ class Planned(Isolated):
         self.assert_plan_refuses("io.berth.interceptor.v1.namespace", "intercepts calls")
 
     def test_a_user_of_an_interface_is_refused_with_the_edge(self):
-        self.assert_plan_refuses("io.containerd.grpc.v1.leases", "io.containerd.service.v1.leases-service", "stays in the daemon")
+        self.assert_plan_refuses("io.containerd.grpc.v1.leases", "io.containerd.service.v1.leases-service", "which runs in the daemon")
 
     def test_a_provider_is_refused_with_its_user(self):
         self.assert_plan_refuses("io.berth.store.v1.lmdb", "has an interface that")

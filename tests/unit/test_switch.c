@@ -119,7 +119,7 @@ static void calls_that_were_held_go_to_the_next_generation(void **state)
     switch_to(&other_declaration, &other_service, NULL);
     assert_events(
         "start resumed finish(UNAVAILABLE: service test.Echo: plugin io.test.v1.echo was replaced by "
-        "a version that has no such method) ");
+        "a version without this method) ");
     deliver_last("x");
     assert_events("message(x) sent(pong) finish(OK) end(OK) ");
 }
