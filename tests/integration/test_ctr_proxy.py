@@ -13,6 +13,8 @@ NAME = "io.berth.proxy.v1.containerd"
 SERVICES = [f"containerd.services.{name}" for name in (
     "containers.v1.Containers", "content.v1.Content", "diff.v1.Diff", "images.v1.Images", "leases.v1.Leases",
     "snapshots.v1.Snapshots", "tasks.v1.Tasks")]
+# Soon after its start containerd would remove what no image and no lease refers to, such as content just taken in.
+UNCOLLECTED = '[plugins."io.containerd.gc.v1.scheduler"]\n  startup_delay = "1h"\n'
 PROGRAM = '#include <stdio.h>\nint main(void) { puts("hello from inside"); return 7; }\n'
 
 
@@ -21,6 +23,8 @@ class CtrThroughBerthd(Case):
     def setUp(self):
         super().setUp()
         self.containerd = peers.Containerd()
+        with open(self.containerd.workshop.top / "config.toml", "a", encoding="utf-8") as config:
+            config.write(UNCOLLECTED)
         self.addCleanup(self.containerd.remove)
         self.addCleanup(self.containerd.stop)
         self.containerd.start()
