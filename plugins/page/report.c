@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void put_strings(struct berth_json_writer *json, const char *key, const struct berth_strings *strings)
@@ -97,6 +98,32 @@ static const char *status_of(const struct berth_plugin_info *plugin)
     return plugin->code == BERTH_SKIP ? "skip" : "error";
 }
 
+static const char *find_export(const struct berth_plugin_info *plugin, const char *key)
+{
+    for (size_t i = 0; i < plugin->export_count; i++)
+        if (strcmp(plugin->exports[i].key, key) == 0)
+            return plugin->exports[i].value;
+    return NULL;
+}
+
+static void put_exported_number(struct berth_json_writer *json, const char *key, const char *text)
+{
+    if (text == NULL)
+        berth_json_string(json, key, NULL);
+    else
+        berth_json_integer(json, key, strtoll(text, NULL, 10));
+}
+
+/* An isolated plugin publishes the process it runs in. */
+static void put_process(struct berth_json_writer *json, const struct berth_plugin_info *plugin)
+{
+    const char *process = find_export(plugin, "berth.process");
+
+    berth_json_bool(json, "isolated", process != NULL);
+    put_exported_number(json, "process", process);
+    put_exported_number(json, "restarts", find_export(plugin, "berth.restarts"));
+}
+
 static void put_identity(struct berth_json_writer *json, const struct berth_plugin_info *plugin)
 {
     berth_json_text(json, "uri", plugin->uri);
@@ -105,6 +132,9 @@ static void put_identity(struct berth_json_writer *json, const struct berth_plug
     berth_json_text(json, "path", plugin->path);
     berth_json_text(json, "module", plugin->module);
     berth_json_text(json, "version", plugin->version);
+    berth_json_text(json, "newest_version",
+                    BERTH_HAS(plugin, newest_version) ? plugin->newest_version : NULL);
+    put_process(json, plugin);
     if (plugin->size > offsetof(struct berth_plugin_info, signer_comment)) {
         berth_json_text(json, "signer", plugin->signer);
         berth_json_bool(json, "signature_verified", plugin->signature_verified);
@@ -204,6 +234,22 @@ static void put_deprecations(struct berth_json_writer *json, const struct berth_
     berth_json_close(json, ']');
 }
 
+static void put_residents(struct berth_json_writer *json, const struct berth_daemon_info *daemon)
+{
+    size_t total = BERTH_HAS(daemon, resident_count) ? daemon->resident_count : 0;
+
+    berth_json_open(json, "residents", '[');
+    for (size_t i = 0; i < total; i++) {
+        berth_json_open(json, NULL, '{');
+        berth_json_text(json, "module", daemon->residents[i].module);
+        berth_json_text(json, "path", daemon->residents[i].path);
+        berth_json_text(json, "reason", daemon->residents[i].reason);
+        berth_json_count(json, "bytes", daemon->residents[i].bytes);
+        berth_json_close(json, '}');
+    }
+    berth_json_close(json, ']');
+}
+
 void report_status(struct berth_json_writer *json, const struct berth_inspect *inspect)
 {
     const struct berth_daemon_info *daemon = inspect->daemon;
@@ -232,6 +278,7 @@ void report_status(struct berth_json_writer *json, const struct berth_inspect *i
     berth_json_text(json, "last_death", BERTH_HAS(daemon, last_death) ? daemon->last_death : NULL);
     berth_json_text(json, "last_death_plugin",
                     BERTH_HAS(daemon, last_death_plugin) ? daemon->last_death_plugin : NULL);
+    put_residents(json, daemon);
     put_deprecations(json, daemon);
     berth_json_close(json, '}');
 }

@@ -321,13 +321,22 @@ static void send_to_all(struct stream *stream, bool has_costs)
     }
 }
 
+static uint64_t hash_residents(uint64_t seed, const struct berth_daemon_info *daemon)
+{
+    size_t total = BERTH_HAS(daemon, resident_count) ? daemon->resident_count : 0;
+
+    for (size_t i = 0; i < total; i++)
+        seed = hash_text(hash_text(seed, daemon->residents[i].path), daemon->residents[i].reason);
+    return seed;
+}
+
 /* The uptime alone is no news. */
 static void look_at_status(struct stream *stream)
 {
     const struct berth_inspect *inspect = stream->host->inspect;
     const uint64_t numbers[] = {inspect->daemon->ready, inspect->daemon->draining, inspect->daemon->ready_ns,
                                 stream->plugins.version};
-    uint64_t content = hash(HASH_SEED, numbers, sizeof(numbers));
+    uint64_t content = hash_residents(hash(HASH_SEED, numbers, sizeof(numbers)), inspect->daemon);
 
     if (content == stream->status_content)
         return;

@@ -551,6 +551,56 @@ static void the_newest_lines_are_kept_within_the_bound(void **state)
 
 /* What a host could tell. */
 
+static void a_process_and_a_newer_version_are_told(void **state)
+{
+    static const struct berth_export exports[] = {{"berth.process", "4711"}, {"berth.restarts", "2"}};
+    struct berth_plugin_info plugin = {
+        .size = sizeof(plugin),
+        .uri = "a.v1.z",
+        .version = "1.0",
+        .newest_version = "1.1",
+        .exports = exports,
+        .export_count = 2,
+    };
+    struct berth_json_writer json = {0};
+
+    report_plugin(&json, &plugin);
+    berth_json_raw(&json, "", 1);
+    assert_non_null(strstr(json.bytes, "\"version\":\"1.0\",\"newest_version\":\"1.1\","
+                                       "\"isolated\":true,\"process\":4711,\"restarts\":2"));
+    berth_json_finish(&json);
+    plugin.size = offsetof(struct berth_plugin_info, newest_version);
+    plugin.export_count = 0;
+    report_plugin(&json, &plugin);
+    berth_json_raw(&json, "", 1);
+    assert_non_null(strstr(json.bytes, "\"version\":\"1.0\",\"newest_version\":null,"
+                                       "\"isolated\":false,\"process\":null,\"restarts\":null"));
+    berth_json_finish(&json);
+}
+
+static void visit_none(const struct berth_inspect *inspect,
+                       bool (*visit)(void *context, const struct berth_plugin_info *plugin), void *context)
+{
+}
+
+static void modules_that_stay_in_memory_are_told(void **state)
+{
+    static const struct berth_resident residents[] = {
+        {"greeter 1.2.0", "/greeter.so", "a thread of it runs", 8192}};
+    const struct berth_daemon_info daemon = {
+        .size = sizeof(daemon), .version = "0.1.0", .residents = residents, .resident_count = 1};
+    const struct berth_inspect inspect = {
+        .size = offsetof(struct berth_inspect, daemon_costs), .daemon = &daemon, .each = visit_none};
+    struct berth_json_writer json = {0};
+
+    report_status(&json, &inspect);
+    berth_json_raw(&json, "", 1);
+    assert_non_null(strstr(json.bytes,
+                           "\"residents\":[{\"module\":\"greeter 1.2.0\",\"path\":\"/greeter.so\","
+                           "\"reason\":\"a thread of it runs\",\"bytes\":8192}]"));
+    berth_json_finish(&json);
+}
+
 static void edges_to_everybody_are_left_out(void **state)
 {
     static const char *const wants[] = {"*"};
@@ -605,6 +655,8 @@ int main(void)
                                         plugin_tear_down),
         cmocka_unit_test_setup_teardown(changed_limits_are_in_effect, set_up, plugin_tear_down),
         cmocka_unit_test(the_newest_lines_are_kept_within_the_bound),
+        cmocka_unit_test(a_process_and_a_newer_version_are_told),
+        cmocka_unit_test(modules_that_stay_in_memory_are_told),
         cmocka_unit_test(edges_to_everybody_are_left_out),
     };
 

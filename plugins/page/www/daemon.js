@@ -52,6 +52,7 @@ export function daemon(root) {
       ["Version", status.revision ? `${status.version} (${status.revision})` : status.version], ["Process ID", String(status.pid)],
       ["Ready", status.is_ready ? `yes, after ${duration(status.ready_ns)}` : "not yet"],
       ["Plugins", `${status.ready} of ${status.plugins} ready`], ["Root directory", status.root], ["State directory", status.state],
+      ["Resident until the next restart", status.residents.map(r => `${r.module} (${size(r.bytes)})`).join(", ")],
       ["Previous run", status.last_death ? "died; see above" : "no crash recorded"]]));
     death.hidden = !status.last_death;
     death.replaceChildren(h("strong", null, "The previous run died: "), status.last_death || "", status.last_death_plugin ? h("span", null, " Blamed: ", h("a", {href: link({key: status.last_death_plugin})}, status.last_death_plugin)) : "");

@@ -68,6 +68,16 @@ export function reasonOf(p) {
   return "";
 }
 
+export function processOf(p) {
+  if (!p.isolated) return null;
+  return `isolated in process ${p.process}${p.restarts ? `, ${p.restarts} restart${p.restarts === 1 ? "" : "s"}` : ""}`;
+}
+
+// What is to be said of a plugin that is as it should be.
+const noteOf = p => [p.newest_version && `running ${p.version}, on disk ${p.newest_version}`, processOf(p)].filter(Boolean).join("; ");
+
+export const remarkOf = p => reasonOf(p) || noteOf(p);
+
 function stepsOf(p) {
   return ["load", "config", "prepare", "init", "serve"].filter(name => p.times[name]).map(name => ({name, ...p.times[name]}));
 }

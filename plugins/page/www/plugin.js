@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One plugin: why it is in its state, whom it needs and who needs it, what it serves, holds, costs and logs.
 
-import {calls, feed, reasonOf, stateOf} from "./feed.js";
+import {calls, feed, processOf, reasonOf, stateOf} from "./feed.js";
 import {count, duration, h, icon, link, percent, Plot, rate, shortType, size} from "./dom.js";
 import {facts, logList} from "./daemon.js";
 
@@ -88,7 +88,7 @@ function signerOf(p) {
 }
 
 function about(p) {
-  return h("section", {class: "card"}, h("h2", null, "Module"), facts([["Module", p.module ? `${p.module}${p.version ? ` ${p.version}` : ""}` : null], ["File", p.path], ["Signer", signerOf(p)], ["Level", p.level >= 0 ? String(p.level) : "not in the plan"],
+  return h("section", {class: "card"}, h("h2", null, "Module"), facts([["Module", p.module ? `${p.module}${p.version ? ` ${p.version}` : ""}` : null], ["On disk", p.newest_version], ["Process", processOf(p)], ["File", p.path], ["Signer", signerOf(p)], ["Level", p.level >= 0 ? String(p.level) : "not in the plan"],
     ["Generation", p.generation ? String(p.generation) : "never started"], ["Code", p.code === "OK" ? null : p.code],
     ...p.steps.map(step => [`${step.name[0].toUpperCase()}${step.name.slice(1)}`, `${duration(step.duration_ns)} at ${duration(step.start_ns)}`]),
     ["Ready", p.times.ready_at_ns ? `after ${duration(p.times.ready_at_ns)}` : null]]));

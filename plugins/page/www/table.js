@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A table of any length, of which only what is on the screen exists; and with it the list of all plugins.
 
-import {feed, isProblem, now, reasonOf, stateOf} from "./feed.js";
+import {feed, isProblem, now, remarkOf, stateOf} from "./feed.js";
 import {duration, h, icon, link, percent, put, rate, shortType, Spark, topOf} from "./dom.js";
 
 const OVERSCAN = 8;
@@ -161,7 +161,7 @@ function pluginRow() {
         put(type, shortType(p));
         put(start, p.work ? duration(p.work) : "–");
       }
-      put(reason, reasonOf(p));
+      put(reason, remarkOf(p));
       reason.setAttribute("title", reason.textContent);
       loop.draw(history?.loop, feed.at, history && topOf(history.loop, 1));
       calls.draw(history?.calls, feed.at, history && topOf(history.calls, 1));
@@ -184,7 +184,7 @@ export function plugins(root, chosen) {
     columns: [
       {name: "state", title: "State", sort: p => RANK[p.kind]},
       {name: "plugin", title: "Plugin", sort: p => p.key},
-      {name: "reason", title: "Reason", sort: p => reasonOf(p) || "\uffff"},
+      {name: "reason", title: "Reason", sort: p => remarkOf(p) || "\uffff"},
       {name: "loop", title: "Loop time", sort: p => now.loop(p.uri), isNumber: true},
       {name: "calls", title: "Calls/s", sort: p => now.calls(p.uri), isNumber: true},
       {name: "start", title: "Start", sort: p => p.work, isNumber: true},
@@ -197,7 +197,7 @@ export function plugins(root, chosen) {
 
   function matches(p, words) {
     p.text ??= [p.key, p.description, p.module, p.path, ...p.services].join(" ").toLowerCase();
-    const more = `${stateOf(p)} ${reasonOf(p)}`.toLowerCase();
+    const more = `${stateOf(p)} ${remarkOf(p)}`.toLowerCase();
     return words.every(word => p.text.includes(word) || more.includes(word));
   }
 
