@@ -83,8 +83,8 @@ void *berth_arena_take(struct berth_arena *arena, size_t length)
 {
     unsigned char *bytes = arena->free;
 
-    /* `left` is a multiple of the alignment. */
-    if (length > arena->left)
+    /* Rounding up cannot overflow once it is known to be no more than what is left. */
+    if (length > arena->left || round_up(length) > arena->left)
         return take_from_new_block(arena, length);
     arena->free += round_up(length);
     arena->left -= round_up(length);
@@ -93,10 +93,15 @@ void *berth_arena_take(struct berth_arena *arena, size_t length)
 
 char *berth_arena_copy(struct berth_arena *arena, const void *bytes, size_t length)
 {
-    char *copy = berth_arena_take(arena, length + 1);
+    char *copy;
 
-    if (copy == NULL)
+    /* Bytes need no alignment: they are packed at the end of what is left. */
+    if (length < arena->left) {
+        arena->left -= length + 1;
+        copy = (char *)arena->free + arena->left;
+    } else if ((copy = berth_arena_take(arena, length + 1)) == NULL) {
         return NULL;
+    }
     if (length > 0)
         memcpy(copy, bytes, length);
     copy[length] = '\0';
