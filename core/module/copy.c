@@ -27,7 +27,7 @@
 #define FOLDER_NAME "modules"
 /* Before the digest is known. */
 #define UNFINISHED "unfinished-"
-#define CHUNK_BYTES 65536
+#define CHUNK_BYTES 16384
 /* Far above any module, and little enough for a state folder. */
 #define COPY_MAX_BYTES ((off_t)1 << 30)
 

@@ -29,7 +29,7 @@ struct scanner {
     scan_reader *read;
     void *context;
     const struct scan_rules *rules;
-    char buffer[32768];
+    char buffer[16384];
     /* Trees of struct seen, for tsearch. */
     void *files;
     void *directories;
