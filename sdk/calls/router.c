@@ -686,7 +686,8 @@ void router_order_interceptors(struct router *router, size_t (*order_of)(void *c
     struct hook *hook;
 
     LIST_FOREACH(hook, &router->hooks, link)
-    hook->order = order_of(context, hook->owner);
+    if (!hook->removed)
+        hook->order = order_of(context, hook->owner);
     chain = chain_sorted(router->chain);
     if (chain == NULL)
         abort();
@@ -714,8 +715,11 @@ void router_remove_interceptors(struct router *router, const void *owner)
     router->chain = chain;
     forget_hooks(router, owner);
     LIST_FOREACH(hook, &router->hooks, link)
-    if (hook->owner == owner)
+    if (hook->owner == owner) {
         hook->removed = true;
+        /* It need not live any longer, and the next one may have its address. */
+        hook->owner = NULL;
+    }
     chain_drop(before);
     if (!LIST_EMPTY(&router->watches))
         tell_who_is_idle(router);

@@ -303,6 +303,26 @@ static void interceptors_take_the_order_of_another_plan(void **state)
     cancel();
 }
 
+static size_t order_of_living(void *context, const void *owner)
+{
+    assert_non_null(owner);
+    assert_string_not_equal(owner, "a");
+    return 0;
+}
+
+/* A call that began before keeps the chain, and so the hook of what is gone. */
+static void an_interceptor_that_was_removed_has_no_place_in_another_plan(void **state)
+{
+    char gone[] = "a";
+
+    add(&guard, gone, 1);
+    add(&guard, "b", 2);
+    open_path("/test.Echo/Both");
+    router_remove_interceptors(fixture.router, gone);
+    router_order_interceptors(fixture.router, order_of_living, NULL);
+    cancel();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +338,7 @@ int main(void)
         TEST(calls_that_an_interceptor_has_to_admit_hold_its_owner),
         TEST(no_call_passes_while_the_gate_is_closed),
         TEST(interceptors_take_the_order_of_another_plan),
+        TEST(an_interceptor_that_was_removed_has_no_place_in_another_plan),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
