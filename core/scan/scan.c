@@ -29,7 +29,7 @@ struct scanner {
     scan_reader *read;
     void *context;
     const struct scan_rules *rules;
-    char buffer[16384];
+    char buffer[4096];
     /* Trees of struct seen, for tsearch. */
     void *files;
     void *directories;
