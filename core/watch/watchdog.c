@@ -298,8 +298,10 @@ static void tell_stuck(struct watchdog *watchdog, const struct running_word *wor
         blame.plugin != NULL ? &blame.plugin->stalls : &watchdog->options.clock->unattributed_stalls, 1);
 }
 
-static void tell_moved(struct watchdog *watchdog, uint64_t moved_ms)
+static void tell_moved(struct watchdog *watchdog)
 {
+    uint64_t awaited_ms = watch_clock_end_await(watchdog->options.clock);
+    uint64_t moved_ms = awaited_ms > 0 ? awaited_ms : now_ms();
     uint64_t stuck_ms = moved_ms - watchdog->since_ms;
     char span[32];
 
@@ -409,14 +411,11 @@ static uint64_t judge(struct watchdog *watchdog)
 static bool look(struct watchdog *watchdog)
 {
     struct watch_state state = watch_clock_look(watchdog->options.clock);
-    uint64_t moved_ms;
 
     if (!state.is_polling && state.moves == watchdog->moves)
         return true;
-    if (watchdog->is_told) {
-        moved_ms = watch_clock_end_await(watchdog->options.clock);
-        tell_moved(watchdog, moved_ms > 0 ? moved_ms : now_ms());
-    }
+    if (watchdog->is_told)
+        tell_moved(watchdog);
     watchdog->moves = state.is_polling ? UINT64_MAX : state.moves;
     watchdog->since_ms = state.since_ms > watchdog->free_ms ? state.since_ms : watchdog->free_ms;
     watchdog->late_ms = 0;
@@ -594,6 +593,9 @@ void watchdog_stop(struct watchdog *watchdog)
             ;
         pthread_join(watchdog->thread, NULL);
     }
+    /* The loop that calls this has moved, whether or not the thread has seen it. */
+    if (watchdog->is_told)
+        tell_moved(watchdog);
     if (watchdog->wake_fd >= 0)
         close(watchdog->wake_fd);
     if (watchdog->signal != 0)
