@@ -17,6 +17,9 @@
 
 #include <sdk/base/memory.h>
 
+/* Most modules are no larger, and are read into one buffer. */
+#define BUFFER_BYTES ((size_t)32 * 1024)
+
 /* A file or directory that was found, by the path the operator gave. */
 struct seen {
     dev_t device;
@@ -29,7 +32,8 @@ struct scanner {
     scan_reader *read;
     void *context;
     const struct scan_rules *rules;
-    char buffer[4096];
+    /* BUFFER_BYTES, on the heap: what a start touches of its stack stays resident. */
+    char *buffer;
     /* Trees of struct seen, for tsearch. */
     void *files;
     void *directories;
@@ -116,7 +120,7 @@ static enum berth_code copy_file(struct scanner *scanner, struct scan_file *file
                                      length, SCAN_COPY_MAX);
         return BERTH_RESOURCE_EXHAUSTED;
     }
-    if (length > sizeof(scanner->buffer) && (bytes = malloc(length)) == NULL) {
+    if (length > BUFFER_BYTES && (bytes = malloc(length)) == NULL) {
         file->reason = memory_format("%s: no memory for its %zu bytes", file->path, length);
         return BERTH_RESOURCE_EXHAUSTED;
     }
@@ -146,7 +150,7 @@ static enum berth_code map_file(struct scan_file *file, int fd, void **ret_bytes
 static enum berth_code read_file(struct scanner *scanner, struct scan_file *file, int fd)
 {
     size_t length = (size_t)file->status.st_size;
-    bool is_mapped = !scanner->rules->needs_copy && length > sizeof(scanner->buffer);
+    bool is_mapped = !scanner->rules->needs_copy && length > BUFFER_BYTES;
     void *bytes = scanner->buffer;
     enum berth_code code = is_mapped ? map_file(file, fd, &bytes) : copy_file(scanner, file, fd, &bytes);
 
@@ -249,9 +253,11 @@ void scan_directories(const char *const *directories, size_t count, const struct
 {
     struct scanner scanner = {.scan = ret_scan, .read = read, .context = context, .rules = rules};
 
+    scanner.buffer = memory_allocate(1, BUFFER_BYTES);
     *ret_scan = (struct scan){0};
     for (size_t i = 0; i < count; i++)
         scan_directory(&scanner, i, directories[i]);
+    free(scanner.buffer);
     tdestroy(scanner.files, free_seen);
     tdestroy(scanner.directories, free_seen);
 }
