@@ -13,6 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifdef __clang__
+/* Of SCMP_A0 and its kin, which take one value or two. */
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
+
 /* Names that this architecture or library does not have are left out. */
 static const char *const allowed[] = {
     /* descriptors and files; Landlock decides which */

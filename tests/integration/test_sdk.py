@@ -405,7 +405,8 @@ class Typed(Sdk):
         sanitize = ["-Db_sanitize=address,undefined", "-Db_lundef=false"] if self.sanitized else []
         self.must("meson", "setup", "build", "--werror", "-Dc_args=-Wno-unused-parameter", *sanitize, cwd=folder)
         self.must("meson", "test", "-C", "build", "--print-errorlogs", cwd=folder)
-        self.assertEqual([], self.check("hello/build/hello.so")["hello.so"])
+        if not self.sanitized:
+            self.assertEqual([], self.check("hello/build/hello.so")["hello.so"])
 
     def edit(self, path, *replacements):
         text = path.read_text()

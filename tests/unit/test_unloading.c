@@ -147,9 +147,13 @@ static void what_keeps_a_module_is_predicted_found_and_proven(void **state)
             try_one(&cases[i], generation);
 }
 
-/* The loader has one variable of the name: copies after the first use that of the first, and can go. */
+/* The loader has one variable of the name: copies after the first use that of the first, and can go. Not
+ * with clang, which makes no unique symbols. */
 static void of_unique_symbols_only_the_first_copy_stays(void **state)
 {
+#ifdef __clang__
+    skip();
+#endif
     static const struct unloading_case first = {"cxx_unique",     RESIDENCE_UNIQUE, 0,    RESIDENCE_UNIQUE,
                                                 RESIDENCE_UNIQUE, "unique symbols", false};
     static const struct unloading_case later = {.name = "cxx_unique", .certain = RESIDENCE_UNIQUE};
