@@ -468,7 +468,7 @@ void config_print_defaults(struct config_text *out, const struct schema *object,
 /* Text that is plain inside brackets may mean something else on its own line. */
 static bool reads_otherwise(const char *text, size_t length)
 {
-    if (strchr("-?:", text[0]) != NULL && (text[1] == ' ' || text[1] == '\0') && length > 0)
+    if (length > 0 && strchr("-?:", text[0]) != NULL && (text[1] == ' ' || text[1] == '\0'))
         return true;
     return strncmp(text, "---", 3) == 0 || strncmp(text, "...", 3) == 0 || strstr(text, ": ") != NULL ||
            strstr(text, " #") != NULL || strstr(text, "\xef\xbb\xbf") != NULL ||

@@ -62,7 +62,8 @@ static const char *text_of(const struct config_values *values, const struct bert
     return settings->string(settings->find(map, key));
 }
 
-static void take(struct trust_lock *lock, const char *list_name)
+/* A schema does not look into an item that is null. */
+static void take(struct trust_lock *lock, const char *list_name, struct config_diagnostics *diagnostics)
 {
     const struct berth_settings *settings = config_values_settings(lock->values);
     const struct berth_value *list = settings->find(settings->root, list_name);
@@ -79,6 +80,11 @@ static void take(struct trust_lock *lock, const char *list_name)
             .signer = text_of(lock->values, item, "signer"),
             .mark = item->mark,
         };
+        if (lock->items[lock->count - 1].file == NULL || lock->items[lock->count - 1].sha256 == NULL)
+            config_diagnostics_add(diagnostics, CONFIG_ERROR, &lock->items[lock->count - 1].mark,
+                                   "%s: an entry needs file and sha256; write the lock file again with "
+                                   "`berthd plan --lock`",
+                                   list_name);
     }
 }
 
@@ -87,6 +93,7 @@ struct trust_lock *trust_lock_parse(const char *path, const char *text, size_t l
 {
     const struct config_check_options options = {0};
     struct trust_lock *lock = memory_allocate(1, sizeof(*lock));
+    size_t errors = diagnostics->error_count;
 
     lock->tree = config_yaml_read(path, text, length, &config_limits_file, diagnostics);
     if (lock->tree != NULL && config_tree_root(lock->tree) == NULL)
@@ -99,8 +106,12 @@ struct trust_lock *trust_lock_parse(const char *path, const char *text, size_t l
         trust_lock_destroy(lock);
         return NULL;
     }
-    take(lock, "modules");
-    take(lock, "libraries");
+    take(lock, "modules", diagnostics);
+    take(lock, "libraries", diagnostics);
+    if (diagnostics->error_count > errors) {
+        trust_lock_destroy(lock);
+        return NULL;
+    }
     return lock;
 }
 
