@@ -366,6 +366,28 @@ static void lists_are_searched_by_element(void **state)
     assert_false(http1_list_has("", "close"));
 }
 
+static void the_first_fault_counts_however_the_bytes_arrive(void **state)
+{
+    static const char *const texts[] = {CHUNKED "3\r\najc\rr\n", GET "X: b\rc"};
+    char text[4096];
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        /* Longer than any line may be, whose CR is in the part that fits. */
+        int length = snprintf(text, sizeof(text), "%s%2100s", texts[i], "\n");
+
+        for (size_t step = 1; step <= (size_t)length; step++) {
+            struct http1_reader reader = make_reader();
+            enum http1_read result;
+
+            read_all(&reader, text, (size_t)length, step, &result);
+            assert_int_equal(result, HTTP1_READ_FAILED);
+            assert_int_equal(reader.status, 400);
+            assert_string_equal(reader.reason, "a CR without LF");
+            http1_reader_finish(&reader);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +396,7 @@ int main(void)
         cmocka_unit_test(fields_are_in_lower_case_and_trimmed),
         cmocka_unit_test(a_nul_is_refused_wherever_it_is),
         cmocka_unit_test(a_head_is_bounded),
+        cmocka_unit_test(the_first_fault_counts_however_the_bytes_arrive),
         cmocka_unit_test(what_is_between_chunks_is_bounded),
         cmocka_unit_test(a_body_beyond_the_budget_gets_503),
         cmocka_unit_test(a_length_is_not_allocated_on_its_announcement),

@@ -435,17 +435,22 @@ static enum http1_read take_line(struct http1_reader *reader, struct buffer *tex
     size_t length = (size_t)((stop != NULL ? stop + 1 : end) - *bytes);
     size_t searched = text->length > line ? text->length - 1 : line;
     const unsigned char *carriage;
+    bool is_too_long;
 
     if (length == 0)
         return HTTP1_READ_MORE;
-    if (text->length + length > most)
-        return fail(reader, 431, NULL);
+    /* What is wrong with the part that fits comes first, however the bytes arrive. */
+    is_too_long = length > most - text->length;
+    if (is_too_long) {
+        stop = NULL;
+        length = most - text->length;
+    }
     if (!buffer_append(text, *bytes, length, reader->budget))
         return no_room(reader);
     *bytes += length;
     carriage = memchr(text->bytes + searched, '\r', text->length - searched);
     if (stop == NULL && (carriage == NULL || carriage == text->bytes + text->length - 1))
-        return HTTP1_READ_MORE;
+        return is_too_long ? fail(reader, 431, NULL) : HTTP1_READ_MORE;
     if (carriage == NULL)
         return fail(reader, 400, "a line ends without CR");
     return stop != NULL && carriage == text->bytes + text->length - 2 ? HTTP1_READ_WHOLE
