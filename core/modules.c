@@ -15,11 +15,6 @@
 static const uint64_t waits_ms[] = {0, 20, 200, 1000};
 #define ATTEMPTS (sizeof(waits_ms) / sizeof(waits_ms[0]))
 
-static bool is_same_time(struct timespec left, struct timespec right)
-{
-    return left.tv_sec == right.tv_sec && left.tv_nsec == right.tv_nsec;
-}
-
 static bool is_same_inode(const struct loaded_module *file, const struct stat *status)
 {
     return file->status.st_dev == status->st_dev && file->status.st_ino == status->st_ino;
@@ -27,10 +22,7 @@ static bool is_same_inode(const struct loaded_module *file, const struct stat *s
 
 static bool is_same_file(const struct loaded_module *file, const struct scan_file *found)
 {
-    return strcmp(file->path, found->path) == 0 && is_same_inode(file, &found->status) &&
-           file->status.st_size == found->status.st_size &&
-           is_same_time(file->status.st_mtim, found->status.st_mtim) &&
-           is_same_time(file->status.st_ctim, found->status.st_ctim);
+    return strcmp(file->path, found->path) == 0 && verify_is_untouched(&file->status, &found->status);
 }
 
 static struct loaded_module *find_file(const struct modules *modules, const struct scan_file *found)

@@ -384,12 +384,6 @@ static bool match_file(void *context, const struct generation *generation)
     return standby->entry == NULL;
 }
 
-static bool is_same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 /*
  * A file that took the place of a module which runs, and cannot. The file that runs may itself be rejected,
  * because it has been revoked or others may write to it since: then it stops.
@@ -408,7 +402,7 @@ static const struct manifest *find_standby(void *context, const struct scan_file
         return NULL;
     manifest = standby->entry->plugin->manifest;
     if (manifest->file == NULL || stat(file->path, &status) != 0 ||
-        is_same_file(&status, &manifest->file->status))
+        verify_is_same_content(&status, &manifest->file->status))
         return NULL;
     standby->items = memory_grow(standby->items, standby->count, sizeof(*standby->items));
     standby->items[standby->count++] = (struct borrowed){from, manifest};

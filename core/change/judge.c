@@ -4,26 +4,16 @@
 
 #include <string.h>
 
-static bool times_are_equal(const struct timespec *a, const struct timespec *b)
-{
-    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
-}
-
 /* A file that was only moved, linked or given other modes is still the same. */
 static bool is_same_module(const struct manifest *before, const struct manifest *after)
 {
-    const struct stat *old, *new;
-
     if (before == after)
         return true;
     if (before->hash != after->hash)
         return false;
     if (before->file == NULL || after->file == NULL)
         return strcmp(before->path, after->path) == 0;
-    old = &before->file->status;
-    new = &after->file->status;
-    return old->st_dev == new->st_dev && old->st_ino == new->st_ino &&
-           old->st_size == new->st_size &&times_are_equal(&old->st_mtim, &new->st_mtim);
+    return verify_is_same_content(&before->file->status, &after->file->status);
 }
 
 static const char *describe_upgrade(struct change_build *build, const struct manifest *before,

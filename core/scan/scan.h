@@ -107,6 +107,11 @@ enum berth_code verify_way(const char *path, struct berth_error *err);
  */
 enum berth_code verify_links(const char *path, struct berth_error *err);
 
+/** Is it one file, with one content as far as can be told without reading it? It may have been moved, linked
+ * or given other modes in between. */
+bool verify_is_same_content(const struct stat *before, const struct stat *after);
+/** Was nothing at all done to it in between? */
+bool verify_is_untouched(const struct stat *before, const struct stat *after);
 /** Is the file at the path still the one that was checked? The path is a real one. */
 enum berth_code verify_same(const char *path, const struct stat *status, struct berth_error *err);
 /** The same for a path that may lead through symlinks. */

@@ -278,6 +278,17 @@ static bool is_same_time(struct timespec a, struct timespec b)
     return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+bool verify_is_same_content(const struct stat *before, const struct stat *after)
+{
+    return before->st_dev == after->st_dev && before->st_ino == after->st_ino &&
+           before->st_size == after->st_size && is_same_time(before->st_mtim, after->st_mtim);
+}
+
+bool verify_is_untouched(const struct stat *before, const struct stat *after)
+{
+    return verify_is_same_content(before, after) && is_same_time(before->st_ctim, after->st_ctim);
+}
+
 static enum berth_code compare(const char *path, const struct stat *status, const struct stat *current,
                                struct berth_error *err)
 {
@@ -286,8 +297,7 @@ static enum berth_code compare(const char *path, const struct stat *status, cons
             err, BERTH_FAILED_PRECONDITION,
             "%s: was replaced since it was checked (inode %llu then, %llu now); restart berthd", path,
             (unsigned long long)status->st_ino, (unsigned long long)current->st_ino);
-    if (current->st_size != status->st_size || !is_same_time(current->st_mtim, status->st_mtim) ||
-        !is_same_time(current->st_ctim, status->st_ctim))
+    if (!verify_is_untouched(status, current))
         return berth_error_set(
             err, BERTH_FAILED_PRECONDITION,
             "%s: was changed since it was checked (%lld bytes then, %lld now); restart berthd", path,
