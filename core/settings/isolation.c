@@ -4,27 +4,8 @@
 
 #include <string.h>
 
-#define FIELD(...)                                                                                           \
-    &(const struct schema)                                                                                   \
-    {                                                                                                        \
-        __VA_ARGS__                                                                                          \
-    }
-#define FIELDS(...)                                                                                          \
-    .fields = (const struct schema *const[]){__VA_ARGS__},                                                   \
-    .field_count = sizeof((const struct schema *const[]){__VA_ARGS__}) / sizeof(const struct schema *)
-#define WORD(literal)                                                                                        \
-    &(const struct config_node)                                                                              \
-    {                                                                                                        \
-        .kind = CONFIG_SCALAR, .text = literal, .length = sizeof(literal) - 1, .plain = true                 \
-    }
-#define EMPTY(node_kind)                                                                                     \
-    &(const struct config_node)                                                                              \
-    {                                                                                                        \
-        .kind = (node_kind)                                                                                  \
-    }
-#define CHOICES(...)                                                                                         \
-    .choices = (const char *const[]){__VA_ARGS__},                                                           \
-    .choice_count = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)
+#include <config/schema/literal.h>
+
 #define PATHS .kind = SCHEMA_LIST, .default_ = EMPTY(CONFIG_LIST), .items = FIELD(.kind = SCHEMA_PATH)
 #define PORTS                                                                                                \
     .kind = SCHEMA_LIST, .default_ = EMPTY(CONFIG_LIST),                                                     \

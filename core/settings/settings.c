@@ -7,31 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <config/schema/literal.h>
 #include <config/tree/load.h>
 #include <config/text/utf8.h>
 
-/* A field's place in FIELDS is its `index`. */
-#define FIELD(...)                                                                                           \
-    &(const struct schema)                                                                                   \
-    {                                                                                                        \
-        __VA_ARGS__                                                                                          \
-    }
-#define FIELDS(...)                                                                                          \
-    .fields = (const struct schema *const[]){__VA_ARGS__},                                                   \
-    .field_count = sizeof((const struct schema *const[]){__VA_ARGS__}) / sizeof(const struct schema *)
-#define WORD(literal)                                                                                        \
-    &(const struct config_node)                                                                              \
-    {                                                                                                        \
-        .kind = CONFIG_SCALAR, .text = literal, .length = sizeof(literal) - 1, .plain = true                 \
-    }
-#define EMPTY(node_kind)                                                                                     \
-    &(const struct config_node)                                                                              \
-    {                                                                                                        \
-        .kind = (node_kind)                                                                                  \
-    }
-#define CHOICES(...)                                                                                         \
-    .choices = (const char *const[]){__VA_ARGS__},                                                           \
-    .choice_count = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)
 #define TRUSTED_KEYS                                                                                         \
     &(const struct config_node)                                                                              \
     {                                                                                                        \

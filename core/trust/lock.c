@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <config/print/print.h>
+#include <config/schema/literal.h>
 #include <config/schema/value.h>
 #include <config/tree/tree.h>
 #include <sdk/base/memory.h>
@@ -17,22 +18,9 @@ struct trust_lock {
     size_t count;
 };
 
-#define FIELD(...)                                                                                           \
-    &(const struct schema)                                                                                   \
-    {                                                                                                        \
-        __VA_ARGS__                                                                                          \
-    }
-#define FIELDS(...)                                                                                          \
-    .fields = (const struct schema *const[]){__VA_ARGS__},                                                   \
-    .field_count = sizeof((const struct schema *const[]){__VA_ARGS__}) / sizeof(const struct schema *)
 #define TEXT(place, ...)                                                                                     \
     FIELD(.kind = SCHEMA_STRING, .index = place, .has_min = true, .min = 1, .has_max = true, .max = 255,     \
           .name = __VA_ARGS__)
-#define NO_ITEMS                                                                                             \
-    .default_ = &(const struct config_node)                                                                  \
-    {                                                                                                        \
-        .kind = CONFIG_LIST                                                                                  \
-    }
 
 static const char sha256_pattern[] = "[0-9a-f]{64}";
 static const char key_id_pattern[] = "[0-9A-F]{16}";
@@ -42,13 +30,13 @@ static const struct schema lock_schema = {
     FIELDS(
         FIELD(.kind = SCHEMA_INT, .name = "version", .index = 0, .required = true, .has_min = true, .min = 1,
               .has_max = true, .max = 1),
-        FIELD(.kind = SCHEMA_LIST, .name = "modules", .index = 1, NO_ITEMS,
+        FIELD(.kind = SCHEMA_LIST, .name = "modules", .index = 1, .default_ = EMPTY(CONFIG_LIST),
               .items = FIELD(.kind = SCHEMA_OBJECT,
                              FIELDS(TEXT(0, "module", .required = true), TEXT(1, "version", .required = true),
                                     TEXT(2, "file", .required = true),
                                     TEXT(3, "sha256", .required = true, .pattern = sha256_pattern),
                                     TEXT(4, "signer", .pattern = key_id_pattern)))),
-        FIELD(.kind = SCHEMA_LIST, .name = "libraries", .index = 2, NO_ITEMS,
+        FIELD(.kind = SCHEMA_LIST, .name = "libraries", .index = 2, .default_ = EMPTY(CONFIG_LIST),
               .items = FIELD(.kind = SCHEMA_OBJECT,
                              FIELDS(TEXT(0, "file", .required = true),
                                     TEXT(1, "sha256", .required = true, .pattern = sha256_pattern),
