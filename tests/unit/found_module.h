@@ -69,6 +69,20 @@ static inline void found_module_fixture(struct found_module *found, const char *
     found_module_get(found, path);
 }
 
+/** Is anything of a file with this in its path in memory? */
+static inline bool found_module_is_mapped(const char *path)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[2 * PATH_MAX];
+    bool is_found = false;
+
+    assert_non_null(maps);
+    while (!is_found && fgets(line, sizeof(line), maps) != NULL)
+        is_found = strstr(line, path) != NULL;
+    fclose(maps);
+    return is_found;
+}
+
 static inline void found_module_finish(struct found_module *found)
 {
     manifest_destroy(found->manifest);

@@ -26,19 +26,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-static bool is_mapped(const char *path)
-{
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char line[2 * PATH_MAX];
-    bool is_found = false;
-
-    assert_non_null(maps);
-    while (!is_found && fgets(line, sizeof(line), maps) != NULL)
-        is_found = strstr(line, path) != NULL;
-    fclose(maps);
-    return is_found;
-}
-
 static struct module *load(const struct found_module *found, uint64_t generation)
 {
     struct module_copy *copy = NULL;
@@ -63,10 +50,10 @@ static void unload(struct module *module)
     struct unloading_result result;
 
     snprintf(path, sizeof(path), "%s", module_path(module));
-    assert_true(is_mapped(path));
+    assert_true(found_module_is_mapped(path));
     if (!unloading_run(module, NULL, &result))
         fail_msg("%s: %s", path, result.reason);
-    assert_false(is_mapped(path));
+    assert_false(found_module_is_mapped(path));
 }
 
 static void try_module(const char *path)

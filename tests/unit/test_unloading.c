@@ -28,19 +28,6 @@ static int tear_down(void **state)
     return uv_loop_close(&loop);
 }
 
-static bool is_mapped(const char *path)
-{
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char line[2 * PATH_MAX];
-    bool is_found = false;
-
-    assert_non_null(maps);
-    while (!is_found && fgets(line, sizeof(line), maps) != NULL)
-        is_found = strstr(line, path) != NULL;
-    fclose(maps);
-    return is_found;
-}
-
 static struct module *load_copy(const struct found_module *found, uint64_t generation)
 {
     struct module_copy *copy = NULL;
@@ -117,19 +104,19 @@ static void try_one(const struct unloading_case *expected, uint64_t generation)
     }
     module = load_copy(&found, generation);
     snprintf(path, sizeof(path), "%s", module_path(module));
-    assert_true(is_mapped(path));
+    assert_true(found_module_is_mapped(path));
     plugin = module_find(module, "io.berth.fixture.v1", expected->name);
     if (BERTH_HAS(plugin, init))
         assert_int_equal(plugin->init(&host, NULL, &instance, &err), BERTH_OK);
     is_gone = unloading_run(module, &loop, &result);
     check_result(expected, "open", expected->open, is_gone, &result);
-    assert_int_equal(is_mapped(path), !is_gone);
+    assert_int_equal(found_module_is_mapped(path), !is_gone);
     if (!is_gone && BERTH_HAS(plugin, close)) {
         assert_int_equal(plugin->close(&host, instance, &err), BERTH_OK);
         uv_run(&loop, UV_RUN_NOWAIT);
         is_gone = unloading_run(module, &loop, &result);
         check_result(expected, "closed", expected->closed, is_gone, &result);
-        assert_int_equal(is_mapped(path), !is_gone);
+        assert_int_equal(found_module_is_mapped(path), !is_gone);
     }
     if (!is_gone) {
         assert_int_equal(access(path, F_OK), 0);
