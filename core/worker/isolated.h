@@ -12,10 +12,10 @@
 
 #include <core/manifest/manifest.h>
 #include <core/plan/plan.h>
+#include <core/sandbox/sandbox.h>
 #include <core/settings/settings.h>
 
 #include "ownership.h"
-#include "sandbox.h"
 
 struct isolated;
 

@@ -6,8 +6,9 @@
 
 #include <sys/stat.h>
 
+#include <core/sandbox/sandbox.h>
+
 #include "carried.h"
-#include "sandbox.h"
 
 struct worker_start {
     const char *uri, *type, *id;

@@ -77,9 +77,9 @@ class Includes(unittest.TestCase):
         paths = [p for p in c_files() if p.parts[0] != "tests" and not re.match(r"sdk/rpc/tls/", str(p))]
         self.assert_none(self.offenders(paths, r"<openssl/"), "only sdk/rpc/tls/ encrypts")
 
-    def test_libseccomp_is_seen_by_one_file_of_core_worker_alone(self):
-        paths = [p for p in c_files() if str(p) != "core/worker/filter.c"]
-        self.assert_none(self.offenders(paths, r"<seccomp\.h>"), "only core/worker/filter.c filters system calls")
+    def test_libseccomp_is_seen_by_one_file_of_core_sandbox_alone(self):
+        paths = [p for p in c_files() if str(p) != "core/sandbox/filter.c"]
+        self.assert_none(self.offenders(paths, r"<seccomp\.h>"), "only core/sandbox/filter.c filters system calls")
 
     def test_libsodium_is_seen_by_one_file_of_sdk_signature(self):
         paths = [p for p in c_files() if p.parts[0] != "tests" and str(p) != "sdk/signature/sodium.c"]
@@ -130,11 +130,14 @@ class Includes(unittest.TestCase):
 
     def test_a_room_of_the_core_is_entered_by_its_doors(self):
         doors = {"scan": "scan", "trust": "trust", "elf": "elf", "manifest": "manifest", "settings": "settings",
-                 "plan": "plan", "module": "module", "life": "generation|mailbox", "perform": "perform", "listen": "listen", "worker": "isolated|sandbox",
+                 "plan": "plan", "module": "module", "life": "generation|mailbox", "perform": "perform", "listen": "listen", "worker": "isolated", "sandbox": "sandbox",
                  "state": "state", "crash": "crash", "watch": "watch", "commands": "none"}
         for room, names in doors.items():
             others = [p for p in c_files("core") if p.parts[1] != room]
             self.assert_none(self.offenders(others, rf"<core/{room}/(?!({names})\.h>)"), f"doors of core/{room}: {names}")
+
+    def test_the_sandbox_sees_nothing_else_of_the_core(self):
+        self.assert_none(self.offenders(c_files("core/sandbox"), r"<core/(?!sandbox/)"), "it confines a process, whatever that runs")
 
     def test_the_fake_host_has_of_the_core_what_both_hosts_do_alike(self):
         shared = r"(manifest/manifest|settings/settings|life/(mailbox|service_routes)|state/(changes|connections|followers))\.h>"

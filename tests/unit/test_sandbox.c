@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <core/worker/sandbox.h>
+#include <core/sandbox/sandbox.h>
 #include <tests/cmocka.h>
 
 #include "scratch.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Landlock: which files, ports and processes a process can reach. Declared here, as headers may be older than
  * the kernel. */
-#ifndef CORE_WORKER_LANDLOCK_H
-#define CORE_WORKER_LANDLOCK_H
+#ifndef CORE_SANDBOX_LANDLOCK_H
+#define CORE_SANDBOX_LANDLOCK_H
 
 #include "sandbox.h"
 

@@ -3,8 +3,8 @@
  * The sandbox of a worker: what is wanted, what this kernel can enforce of it, and how it is applied to the
  * calling process before any code of a plugin is mapped. The door of these files.
  */
-#ifndef CORE_WORKER_SANDBOX_H
-#define CORE_WORKER_SANDBOX_H
+#ifndef CORE_SANDBOX_SANDBOX_H
+#define CORE_SANDBOX_SANDBOX_H
 
 #include <stdbool.h>
 #include <stddef.h>

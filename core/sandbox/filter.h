@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The system calls of a worker. The only user of libseccomp, which is linked by berth-worker and its tests
  * alone. */
-#ifndef CORE_WORKER_FILTER_H
-#define CORE_WORKER_FILTER_H
+#ifndef CORE_SANDBOX_FILTER_H
+#define CORE_SANDBOX_FILTER_H
 
 #include "sandbox.h"
 
