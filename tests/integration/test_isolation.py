@@ -65,6 +65,15 @@ class Isolated(Case):
     def state_of(self, daemon, uri=URI):
         return daemon.ctl("explain", uri).stdout
 
+    def kill(self, daemon):
+        """The one worker; returns once the daemon has noticed, as a call that is on its way until then is lost."""
+        noticed = daemon.log.count("degraded")
+        os.kill(self.workers(daemon)[0], signal.SIGKILL)
+        end = time.monotonic() + PATIENCE
+        while daemon.log.count("degraded") == noticed:
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.001)
+
     def wait_until_it_works(self, daemon):
         """Calls wait while the process restarts; this one is answered by the next."""
         self.assertEqual("unknown", self.do(daemon, "hello"))
@@ -80,7 +89,7 @@ class Listed(Isolated):
         self.assertEqual(["TYPE", "ID", "PLATFORMS", "STATUS", "NOTE"], header.split())
         self.assertEqual([["io.berth.test.v1", "hostile", "-", "ok", "isolated", "in", "process", str(process)]],
                          [row.split() for row in rows if len(row.split()) > 4])
-        os.kill(process, signal.SIGKILL)
+        self.kill(daemon)
         self.wait_until_it_works(daemon)
         process, = self.workers(daemon)
         self.assertIn(f"isolated in process {process}, 1 restart\n", daemon.ctl("plugins", "ls").stdout)
@@ -239,8 +248,7 @@ class Contained(Isolated):
         error = self.error_of(daemon, "loop", timeout=1)
         self.assertEqual(grpc.StatusCode.DEADLINE_EXCEEDED, error.code())
         self.greet(daemon)
-        os.kill(self.workers(daemon)[0], signal.SIGKILL)
-        daemon.wait_for_log("degraded")
+        self.kill(daemon)
         self.wait_until_it_works(daemon)
         self.assert_stops(daemon)
 
@@ -339,11 +347,8 @@ class Restarted(Isolated):
         took = []
         for _ in range(3):
             self.wait_until_it_works(daemon)
-            noticed = daemon.log.count("degraded")
-            os.kill(self.workers(daemon)[0], signal.SIGKILL)
             begun = time.monotonic()
-            while daemon.log.count("degraded") == noticed:
-                time.sleep(0.001)
+            self.kill(daemon)
             self.wait_until_it_works(daemon)
             took.append(time.monotonic() - begun)
         # The bound leaves room for a busy machine; restarts in a row wait longer each.
@@ -375,12 +380,7 @@ class Restarted(Isolated):
             shown = {each.key: each.value for each in self.plugins(daemon)[URI].message.exports}
             self.assertEqual([int(shown["berth.process"])], self.workers(daemon))
             self.assertEqual(str(restarts), shown["berth.restarts"])
-            os.kill(self.workers(daemon)[0], signal.SIGKILL)
-            # A call that is on its way before the end is noticed would be lost.
-            end = time.monotonic() + PATIENCE
-            while daemon.log.count("degraded") == restarts:
-                self.assertLess(time.monotonic(), end)
-                time.sleep(0.01)
+            self.kill(daemon)
         self.wait_until_it_works(daemon)
         self.assert_stops(daemon)
 
