@@ -113,13 +113,13 @@ static bool show_generation(void *context, const struct generation *generation)
     hold.what = "readiness hold";
     hold.count = generation->plugin->hold_count;
     show(visit, hold);
-    hold.what = "prepare that has not returned";
+    hold.what = "unfinished prepare";
     hold.count = generation->job != NULL;
     show(visit, hold);
-    hold.what = "step that has not completed";
+    hold.what = "unfinished step";
     hold.count = steps_are_late(&generation->steps);
     show(visit, hold);
-    hold.what = "mailbox with its threads, or posted function";
+    hold.what = "mailbox or posted function";
     hold.count = generation->host.table.mailbox != NULL ? mailbox_count(generation->host.table.mailbox) : 0;
     show(visit, hold);
     return visit->goes_on;
@@ -164,6 +164,29 @@ static enum berth_code inspect_holds(const struct berth_inspect *table, const ch
     return code;
 }
 
+/* "one timer", "3 calls in flight"; malloced. */
+static char *count_of(const struct berth_hold_info *hold)
+{
+    static const struct {
+        const char *what, *one, *many;
+    } phrases[] = {
+        {"call", "call in flight", "calls in flight"},
+        {"mailbox or posted function", "mailbox or posted function", "mailboxes or posted functions"},
+    };
+    const char *one = hold->what, *many = NULL;
+
+    for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
+        if (strcmp(hold->what, phrases[i].what) == 0) {
+            one = phrases[i].one;
+            many = phrases[i].many;
+        }
+    if (hold->count == 1)
+        return memory_format("one %s", one);
+    if (many != NULL)
+        return memory_format("%llu %s", (unsigned long long)hold->count, many);
+    return memory_format("%llu %ss", (unsigned long long)hold->count, one);
+}
+
 struct sentence {
     const char *uri;
     char *text;
@@ -185,13 +208,8 @@ static bool add_to_sentence(void *context, const struct berth_hold_info *hold)
     if (is_by_other)
         text = memory_format("%s holds %s%s", hold->holder != NULL ? hold->holder : "an unknown owner",
                              hold->what, hold->orphan ? " though it has ended" : "");
-    else if (strcmp(hold->what, "call") == 0)
-        text = hold->count == 1 ? memory_copy("one call runs")
-                                : memory_format("%llu calls run", (unsigned long long)hold->count);
-    else if (hold->count == 1)
-        text = memory_format("one %s is open", hold->what);
     else
-        text = memory_format("%llu %ss are open", (unsigned long long)hold->count, hold->what);
+        text = count_of(hold);
     fits = sentence->used + strlen(", ") + strlen(text) + sizeof(and_more) <= sentence->size;
     sentence->used +=
         (size_t)snprintf(sentence->text + sentence->used, sentence->size - sentence->used, "%s%s",

@@ -18,7 +18,7 @@ struct holds {
 /** Adds the functions `holds` and `explain_holds` to the inspect table. */
 void holds_show(struct holds *holds, struct inspect *inspect);
 /**
- * Why a plugin cannot be unloaded: "io.x.b holds its interface, 3 calls run, one timer is open"; "" if
+ * Why a plugin cannot be unloaded: "io.x.b holds its interface, 3 calls in flight, one timer"; "" if
  * nothing holds it.
  */
 void holds_explain(const struct holds *holds, const char *uri, char *text, size_t size);

@@ -107,8 +107,8 @@ void change_print_text(FILE *out, const struct change *change)
         utf8_write_line(out, change->warnings[i]);
         fputc('\n', out);
     }
-    fprintf(out, "%zu of %zu plugins %s\n", change->work_count, change->step_count,
-            change->work_count == 1 ? "changes" : "change");
+    fprintf(out, "%zu of %zu plugin%s would change\n", change->work_count, change->step_count,
+            change->step_count == 1 ? "" : "s");
 }
 
 static void add_differences(struct config_json *json, const struct settings_difference *differences,

@@ -404,7 +404,7 @@ enum berth_code listeners_listen(struct listeners *listeners, const void *owner,
     enum berth_code code;
 
     if (request == NULL)
-        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "cannot listen: there is no request");
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "cannot listen: the request is NULL");
     memcpy(&whole, request, request->size < sizeof(whole) ? request->size : sizeof(whole));
     code = read_wish(uri, &whole, &wish, err);
     if (code != BERTH_OK)

@@ -198,8 +198,7 @@ struct trust *trust_create(const struct trust_options *options, struct config_di
     if (options->require == TRUST_REQUIRE_SIGNATURE && trust->key_count == 0)
         config_diagnostics_add(
             diagnostics, CONFIG_ERROR, &options->require_mark,
-            "trust.require is signature, but there is no public key to verify signatures with: add one to "
-            "trust.keys");
+            "trust.require is signature, but no public key is configured: add one to trust.keys");
     check_revoked(trust, diagnostics);
     if (options->lock.text != NULL && !options->is_locking)
         read_lock(trust, diagnostics);

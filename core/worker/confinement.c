@@ -84,9 +84,9 @@ static enum berth_code find_user(const struct settings_isolation *isolation, str
     wanted->user = geteuid();
     wanted->group = getegid();
     if (isolation->user != NULL && user == NULL)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s:%u:%u: isolation: there is no user \"%s\"",
-                               isolation->mark.file, isolation->mark.line, isolation->mark.column,
-                               isolation->user);
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "%s:%u:%u: isolation: user \"%s\" does not exist", isolation->mark.file,
+                               isolation->mark.line, isolation->mark.column, isolation->user);
     if (user != NULL) {
         wanted->user = user->pw_uid;
         wanted->group = user->pw_gid;
@@ -94,7 +94,7 @@ static enum berth_code find_user(const struct settings_isolation *isolation, str
     group = isolation->group != NULL ? getgrnam(isolation->group) : NULL;
     if (isolation->group != NULL && group == NULL)
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "%s:%u:%u: isolation: there is no group \"%s\"", isolation->mark.file,
+                               "%s:%u:%u: isolation: group \"%s\" does not exist", isolation->mark.file,
                                isolation->mark.line, isolation->mark.column, isolation->group);
     if (group != NULL)
         wanted->group = group->gr_gid;

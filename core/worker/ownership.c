@@ -77,6 +77,6 @@ enum berth_code ownership_give(const char *path, uid_t user, gid_t group, bool c
     if (error == 0)
         return BERTH_OK;
     return berth_error_set(err, berth_code_of_errno(error, BERTH_FAILED_PRECONDITION),
-                           "%s: cannot be given to user %u, as whom its plugin runs: %s", path, user,
+                           "%s: cannot change its owner to user %u, which the plugin runs as: %s", path, user,
                            strerror(error));
 }

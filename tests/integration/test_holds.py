@@ -94,10 +94,10 @@ class Holds(Case):
         self.assertRegex(text, rf"\n{KEEPER} \(1\) +{BASE} \(1\) +1 +its interface *\n")
 
     def test_calls_and_timers_are_counted_and_what_it_holds_itself_is_listed(self):
-        self.assertEqual("one timer is open", self.holds(KEEPER)["kept_by"])
+        self.assertEqual("one timer", self.holds(KEEPER)["kept_by"])
         with ask.channel(self.daemon.address) as channel:
             calls = [channel.unary_unary("/example.Keeper/Wait").future(b"") for _ in range(3)]
-            self.wait_for(KEEPER, "3 calls run, one timer is open")
+            self.wait_for(KEEPER, "3 calls in flight, one timer")
             told = self.holds(KEEPER)
             self.assertEqual({(KEEPER, None, "call", 3), (KEEPER, None, "timer", 1), (KEEPER, BASE, "its interface", 1),
                               (KEEPER, STORE, "its interface", 1), (KEEPER, STORE, 'a watch of the store below "keeper/"', 1)},
@@ -105,7 +105,7 @@ class Holds(Case):
             self.assertRegex(self.ctl("plugins", "holds", KEEPER).stdout, rf"\n{KEEPER} \(1\) +the host +3 +call *\n")
             for call in calls:
                 call.cancel()
-            self.wait_for(KEEPER, "one timer is open")
+            self.wait_for(KEEPER, "one timer")
 
     def wait_for(self, uri, wanted):
         end = time.monotonic() + 30

@@ -281,7 +281,7 @@ class Contained(Isolated):
 
     def test_a_user_that_does_not_exist(self):
         daemon = self.begin({"user": "no-such-user"})
-        self.assertIn("there is no user \"no-such-user\"", self.state_of(daemon))
+        self.assertIn("user \"no-such-user\" does not exist", self.state_of(daemon))
         self.assert_stops(daemon)
 
 

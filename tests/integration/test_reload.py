@@ -172,7 +172,7 @@ class Reload(Case):
         uri = "io.example.slow.v1.slow"
         with ask.channel(daemon.address) as channel:
             call = channel.unary_unary("/example.Slow/Wait").future(b"")
-            while json.loads(self.ctl(daemon, "plugins", "holds", "--json", uri).stdout)["kept_by"] != "one call runs":
+            while json.loads(self.ctl(daemon, "plugins", "holds", "--json", uri).stdout)["kept_by"] != "one call in flight":
                 time.sleep(0.05)
             self.workshop.add("slow", waiting, code=code, version="1.1.0")
             self.ctl(daemon, "plugins", "upgrade", uri)

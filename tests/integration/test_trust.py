@@ -336,7 +336,7 @@ class Trust(Signed):
     def test_required_signatures_without_a_key_stop_the_daemon(self):
         (self.keys / "release.pub").unlink()
         self.configure()
-        self.assert_refuses(3, "berthd.yaml:", "trust.require is signature, but there is no public key")
+        self.assert_refuses(3, "berthd.yaml:", "trust.require is signature, but no public key is configured")
 
     def lock(self, *arguments):
         done = self.berthd("plan", "--config", self.workshop.config, "--lock", *arguments)
@@ -482,7 +482,7 @@ class Sdk(Signed):
         made = minisign("-G", "-p", public, "-s", secret, password="open sesame\nopen sesame\n")
         self.assertEqual(0, made.returncode, made.stderr)
         refused = self.sdk("sign", "--key", secret, self.module)
-        self.assertEqual((1, True), (refused.returncode, "no terminal to ask" in refused.stderr), refused.stderr)
+        self.assertEqual((1, True), (refused.returncode, "no terminal to prompt on" in refused.stderr), refused.stderr)
         refused = self.sdk("sign", "--key", secret, "--password-file", "-", self.module, password="sesame\n")
         self.assertEqual((1, True), (refused.returncode, "wrong password" in refused.stderr), refused.stderr)
         self.assertFalse(Path(f"{self.module}.minisig").exists())

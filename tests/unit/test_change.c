@@ -41,14 +41,14 @@ struct test_case {
 };
 
 static const struct test_case cases[] = {
-    {"nothing differs", {ALL}, "", {ALL}, "", .expected = "0 of 6 plugins change\n"},
+    {"nothing differs", {ALL}, "", {ALL}, "", .expected = "0 of 6 plugins would change\n"},
     {"a limit changes in place",
      {ALL},
      "",
      {ALL},
      PLUGINS SET("io.x.event.v1.exchange", "burst: 2, key: a"),
      .expected = "reconfigure io.x.event.v1.exchange: burst changed at new:2:35, and 1 more\n"
-                 "1 of 6 plugins changes\n"},
+                 "1 of 6 plugins would change\n"},
     {"one that cannot take it in place restarts with whoever uses it",
      {ALL},
      "",
@@ -60,7 +60,7 @@ static const struct test_case cases[] = {
          "restart     io.x.service.v1.names: it uses the interface of io.x.event.v1.exchange\n"
          "restart     io.x.service.v1.leases: it uses the interface of io.x.service.v1.names\n"
          "            exclusive: calls wait; expected pause: 6 ms\n"
-         "3 of 6 plugins change\n"},
+         "3 of 6 plugins would change\n"},
     {"who wants an interface without having it does not notice",
      {ALL},
      "",
@@ -71,7 +71,7 @@ static const struct test_case cases[] = {
      .expected =
          "restart     io.x.event.v1.exchange: burst changed at new:2:35, which it does not take in place\n"
          "            exclusive: calls wait; expected pause: 2 ms\n"
-         "1 of 6 plugins changes\n"},
+         "1 of 6 plugins would change\n"},
     {"who has it restarts with it",
      {ALL},
      "",
@@ -84,7 +84,7 @@ static const struct test_case cases[] = {
          "restart     io.x.event.v1.exchange: burst changed at new:2:35, which it does not take in place\n"
          "restart     io.x.server.v1.grpc: it uses the interface of io.x.event.v1.exchange\n"
          "            exclusive: calls wait; expected pause: 4 ms\n"
-         "2 of 6 plugins change\n"},
+         "2 of 6 plugins would change\n"},
     {"who requires it restarts with it, whoever has its interface",
      {ALL},
      "",
@@ -95,7 +95,7 @@ static const struct test_case cases[] = {
                  "restart     io.x.service.v1.names: it uses the interface of io.x.store.v1.lmdb\n"
                  "restart     io.x.service.v1.leases: it uses the interface of io.x.store.v1.lmdb\n"
                  "            exclusive: calls wait; expected pause: 6 ms\n"
-                 "3 of 6 plugins change\n"},
+                 "3 of 6 plugins would change\n"},
     {"nobody notices who only calls",
      {ALL},
      "",
@@ -103,7 +103,7 @@ static const struct test_case cases[] = {
      PLUGINS SET("io.x.grpc.v1.greeter", "word: b"),
      .expected = "restart     io.x.grpc.v1.greeter: word changed at new:2:32\n"
                  "            beside: no call waits\n"
-                 "1 of 6 plugins changes\n"},
+                 "1 of 6 plugins would change\n"},
     {"an upgrade, and a setting that was reset to its default",
      {ALL},
      PLUGINS SET("io.x.service.v1.names", "size: 2"),
@@ -117,7 +117,7 @@ static const struct test_case cases[] = {
                  "restart     io.x.service.v1.names: size was reset to its default (was set at old:2:33)\n"
                  "restart     io.x.service.v1.leases: it uses the interface of io.x.service.v1.names\n"
                  "            exclusive: calls wait; expected pause: 4 ms\n"
-                 "3 of 6 plugins change\n"},
+                 "3 of 6 plugins would change\n"},
     {"a plugin starts, another stops, a third is disabled with those that require it",
      {EVENTS, STORE, NAMES, LEASES, NULL},
      "",
@@ -130,7 +130,7 @@ static const struct test_case cases[] = {
          "stop        io.x.service.v1.names: disabled: listed in disabled_plugins at new:1:20\n"
          "stop        io.x.event.v1.exchange: its module or configuration entry was removed\n"
          "start       io.x.grpc.v1.greeter: greeter 1.0.0\n"
-         "4 of 5 plugins change\n"},
+         "4 of 5 plugins would change\n"},
     {"who can use what starts is started anew with it",
      {STORE, NAMES, NULL},
      "",
@@ -140,7 +140,7 @@ static const struct test_case cases[] = {
          "start       io.x.event.v1.exchange: events 1.0.0\n"
          "restart     io.x.service.v1.names: it uses the interface of io.x.event.v1.exchange, which starts\n"
          "            exclusive: calls wait; expected pause: 2 ms\n"
-         "2 of 3 plugins change\n"},
+         "2 of 3 plugins would change\n"},
     {"plugins of a new file move together, those that one version lacks as well",
      {"{module: m, version: 1.0.0, plugins: [{type: io.x.v1, id: a, upgrade: beside}, {type: io.x.v1, id: b,"
       " upgrade: handover}]}",
@@ -154,14 +154,14 @@ static const struct test_case cases[] = {
                  "upgrade     io.x.v1.a: m 2.0.0 replaces 1.0.0\n"
                  "start       io.x.v1.c: m 2.0.0\n"
                  "            handover: calls wait while the old one drains\n"
-                 "3 of 3 plugins change\n"},
+                 "3 of 3 plugins would change\n"},
     {"one that failed is left alone until something of it changes",
      {ALL},
      "",
      {ALL},
      "",
      .failed = "io.x.service.v1.names io.x.service.v1.leases",
-     .expected = "0 of 6 plugins change\n"},
+     .expected = "0 of 6 plugins would change\n"},
     {"one that failed is tried again with what it requires, and then who requires it",
      {ALL},
      "",
@@ -173,7 +173,7 @@ static const struct test_case cases[] = {
          "            exclusive: calls wait; expected pause: 2 ms\n"
          "start       io.x.service.v1.names: it is tried again with io.x.store.v1.lmdb, which it requires\n"
          "start       io.x.service.v1.leases: it is tried again with io.x.store.v1.lmdb, which it requires\n"
-         "3 of 6 plugins change\n"},
+         "3 of 6 plugins would change\n"},
     {"the daemon's own settings",
      {STORE, NULL},
      "root: /a\nlog: {level: info}\n",
@@ -181,7 +181,7 @@ static const struct test_case cases[] = {
      "root: /b\nlog: {level: debug}\n",
      .expected = "apply       log.level changed at new:2:14\n"
                  "warning: root changed at new:1:7; the old value stays in effect until berthd is restarted\n"
-                 "0 of 1 plugins change\n"},
+                 "0 of 1 plugins would change\n"},
     {"a stop names whom it takes along",
      {ALL},
      "",
@@ -203,7 +203,7 @@ static const struct test_case cases[] = {
                  "restart     io.x.service.v1.names: it uses the interface of io.x.event.v1.exchange\n"
                  "restart     io.x.service.v1.leases: it uses the interface of io.x.service.v1.names\n"
                  "            exclusive: calls wait; expected pause: 4 ms\n"
-                 "3 of 6 plugins change\n"},
+                 "3 of 6 plugins would change\n"},
     {"a required plugin is not stopped",
      {STORE, NULL},
      "required_plugins: [io.x.store.v1.lmdb]\n",
@@ -239,7 +239,7 @@ static const struct test_case cases[] = {
                  "            beside: no call waits\n"
                  "restart     io.x.service.v1.leases: requested\n"
                  "            exclusive: calls wait; expected pause: 2 ms\n"
-                 "2 of 6 plugins change\n"},
+                 "2 of 6 plugins would change\n"},
     {"what is disabled is not started",
      {STORE, NULL},
      "disabled_plugins: [io.x.store.v1.lmdb]\n",
@@ -258,7 +258,7 @@ static const struct test_case cases[] = {
      .subjects = {"io.x.service.v1.names"},
      .expected = "start       io.x.service.v1.names: requested\n"
                  "start       io.x.service.v1.leases: what it requires is back\n"
-                 "2 of 3 plugins change\n"},
+                 "2 of 3 plugins would change\n"},
     {"an upgrade of one leaves the others, and tells of them",
      {ALL},
      "",
@@ -271,7 +271,7 @@ static const struct test_case cases[] = {
                  "            exclusive: calls wait; expected pause: 2 ms\n"
                  "warning: 1 other plugin changed too, such as io.x.store.v1.lmdb; run `berthctl reload` to "
                  "apply that\n"
-                 "1 of 6 plugins changes\n"},
+                 "1 of 6 plugins would change\n"},
     {"an upgrade brings what it requires anew",
      {STORE, GREETER, NULL},
      "",
@@ -285,7 +285,7 @@ static const struct test_case cases[] = {
      .expected = "start       io.x.event.v1.exchange: io.x.grpc.v1.greeter requires it\n"
                  "upgrade     io.x.grpc.v1.greeter: greeter 1.1.0 replaces 1.0.0\n"
                  "            beside: no call waits\n"
-                 "2 of 4 plugins change\n"},
+                 "2 of 4 plugins would change\n"},
     {"an upgrade to what runs is refused",
      {ALL},
      "",
@@ -309,7 +309,7 @@ static const struct test_case cases[] = {
          "upgrade     io.x.v1.a: m 0.9.0 replaces 1.0.0\n"
          "            not possible: io.x.v1.a: m 0.9.0 does not read version 3 of its state, which 1.0.0 "
          "writes; restart berthd, or add --force to drop the state\n"
-         "1 of 1 plugins changes\n"},
+         "1 of 1 plugins would change\n"},
     {"state that is dropped by force",
      {"{module: m, version: 1.0.0, plugins: [{type: io.x.v1, id: a, upgrade: handover, callbacks: "
       "[save_state,"
@@ -322,7 +322,7 @@ static const struct test_case cases[] = {
      .expected = "upgrade     io.x.v1.a: m 0.9.0 replaces 1.0.0\n"
                  "            handover: calls wait while the old one drains\n"
                  "warning: io.x.v1.a: m 0.9.0 does not read version 3 of its state, which is dropped\n"
-                 "1 of 1 plugins changes\n"},
+                 "1 of 1 plugins would change\n"},
     {"a service that goes over another transport",
      {GREETER, NULL},
      "",
@@ -331,7 +331,7 @@ static const struct test_case cases[] = {
      .expected = "apply       transports.\"hello.Greeter\" changed at new:1:29\n"
                  "restart     io.x.grpc.v1.greeter: the transports of hello.Greeter changed\n"
                  "            beside: no call waits\n"
-                 "1 of 1 plugins changes\n"},
+                 "1 of 1 plugins would change\n"},
 };
 
 static size_t count_names(const char *const *names, size_t most)

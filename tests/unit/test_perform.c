@@ -407,14 +407,14 @@ static void the_ledger_names_who_holds_what(void **state)
     stage_start(MODULES(STORE("1.0.0"), USER, BESIDE("1.0.0"), GUARD("1.0.0")), "");
     assert_held("io.x.store.v1.store", "io.x.user.v1.user holds its interface");
     assert_held("io.x.user.v1.user", "");
-    assert_held("io.x.guard.v1.guard", "one interceptor is open");
+    assert_held("io.x.guard.v1.guard", "one interceptor");
     struct berth_call *first = open_call(&streams[0]), *second = open_call(&streams[1]);
-    assert_held("io.x.v1.greeter", "2 calls run");
+    assert_held("io.x.v1.greeter", "2 calls in flight");
     answer_call(first);
-    assert_held("io.x.v1.greeter", "one call runs");
+    assert_held("io.x.v1.greeter", "one call in flight");
     stage_change(MODULES(STORE("1.0.0"), BESIDE("2.0.0"), GUARD("1.0.0")), "");
     assert_held("io.x.store.v1.store", "");
-    assert_held("io.x.v1.greeter", "one call runs");
+    assert_held("io.x.v1.greeter", "one call in flight");
     answer_call(second);
     while (registry_count(stage.registry) > 4)
         stage_turn();

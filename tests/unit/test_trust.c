@@ -397,7 +397,7 @@ static void a_key_that_cannot_be_used_is_an_error_at_its_place(void **state)
     options.require = TRUST_REQUIRE_SIGNATURE;
     options.key_count = 0;
     assert_complains(&options, CONFIG_ERROR,
-                     "berthd.yaml:2:12: trust.require is signature, but there is no public key");
+                     "berthd.yaml:2:12: trust.require is signature, but no public key is configured");
 }
 
 /* An error stops the daemon; whatever is asked until then is refused, not allowed. */

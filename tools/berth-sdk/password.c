@@ -46,8 +46,8 @@ static enum berth_code ask(const char *prompt, char ret_password[PASSWORD_MAX], 
         if (fd >= 0)
             close(fd);
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                               "the key has a password, and there is no terminal to ask for it: use "
-                               "--password-file");
+                               "the key is protected by a password, but there is no terminal to prompt on: "
+                               "use --password-file");
     }
     silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;

@@ -119,8 +119,8 @@ static const struct cli_command commands[] = {
     {"plugins ls", "[FILTER]...", "list plugins",
      "Prints TYPE, ID, PLATFORMS and STATUS, in the order in which the daemon starts plugins.\n"
      "FILTER is a containerd filter, such as 'type~=grpc,id==greeter'; a plugin is listed if any\n"
-     "of them matches. A last column NOTE says which plugins are isolated, where another version runs\n"
-     "than the one on disk, and which of two generations a line is; without any there is no such column.\n",
+     "of them matches. The column NOTE marks isolated plugins, plugins whose file on disk has another\n"
+     "version, and generations that run at the same time. It is omitted if it would be empty.\n",
      list_options, 0, SIZE_MAX, command_plugins_ls},
     {"plugins inspect", "URI", "show everything about a plugin",
      "Prints state, reason, origin, requirements, services, exports, times, costs, and each setting\n"

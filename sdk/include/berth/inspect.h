@@ -564,8 +564,8 @@ struct berth_inspect {
     void (*leave_change)(const struct berth_inspect *inspect, struct berth_change_wait *wait);
 
     /**
-     * Why a plugin cannot be unloaded now, in one line: "io.example.b.v1.b holds its interface, 3 calls run,
-     * one timer is open"; "" if nothing holds it.
+     * Why a plugin cannot be unloaded now, in one line: "io.example.b.v1.b holds its interface, 3 calls in
+     * flight, one timer"; "" if nothing holds it.
      *
      * @param ret_text  cut where it is longer than `size` bytes.
      * @return BERTH_OK; BERTH_NOT_FOUND if no plugin has the URI.

@@ -154,8 +154,8 @@ static void print_text(const report_message *report)
     for (size_t i = 0; i < report->n_steps; i++)
         print_step(report, i);
     if (report->code == BERTH_OK)
-        printf("%zu of %" PRIu64 " plugins %s\n", report->n_steps, report->plugins,
-               report->dry_run ? "would change" : "changed");
+        printf("%zu of %" PRIu64 " plugin%s %s\n", report->n_steps, report->plugins,
+               report->plugins == 1 ? "" : "s", report->dry_run ? "would change" : "changed");
     else
         fprintf(stderr, "berthctl: %s\n", report->message);
 }
