@@ -341,31 +341,6 @@ class Restarted(Isolated):
         self.wait_until_it_works(daemon)
         self.assert_stops(daemon)
 
-    def test_crashes_under_load_cost_nobody_else_a_call(self):
-        daemon = self.begin({"start_limit": 0, "restart_delay": "0s"})
-        rounds = 20 if IS_SANITIZED else 150
-        ended = {"OK": 0}
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            greetings = [pool.submit(self.greet, daemon) for _ in range(rounds)]
-            for number in range(rounds):
-                if number % 3 == 0:
-                    for worker in self.workers(daemon):
-                        try:
-                            os.kill(worker, signal.SIGKILL)
-                        except ProcessLookupError:
-                            pass
-                try:
-                    self.do(daemon, "hello")
-                    ended["OK"] += 1
-                except grpc.RpcError as error:
-                    self.assertEqual(grpc.StatusCode.UNAVAILABLE, error.code())
-                    self.assertIn("its process", error.details())
-            for greeting in greetings:
-                greeting.result()
-        self.assertGreater(ended["OK"], rounds // 2)
-        self.wait_until_it_works(daemon)
-        self.assert_stops(daemon)
-
     def test_no_worker_outlives_the_daemon(self):
         daemon = self.begin()
         workers = self.workers(daemon)
