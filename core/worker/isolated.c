@@ -18,15 +18,16 @@
 
 #include <config/tree/units.h>
 
+#include <core/crossing/crossing.h>
 #include <core/scan/scan.h>
+#include <core/wire/start.h>
 
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
 #include "child.h"
-#include "forward.h"
+#include "environment.h"
 #include "ownership.h"
-#include "start.h"
 
 /* How long a restart is put off at most, and how long a worker must have run for the next to be the first
  * again. */
@@ -38,7 +39,6 @@
 #define EXIT_MS 1000
 /* Of the daemon's own deadline, so that the reason is ours. */
 #define DEADLINE_PERCENT 90
-#define HOLDS_MAX 64
 
 enum isolated_state {
     ISOLATED_DOWN,
@@ -55,15 +55,11 @@ struct isolated {
     struct isolated_options options;
     struct isolated_sandbox sandbox;
     struct berth_plugin table;
-    struct berth_service **services;
-    size_t service_count;
     char *program, *root, *state_folder;
-    /* From init until close has completed. */
-    const struct berth_host *host;
     enum isolated_state state;
     struct channel channel;
     struct child child;
-    struct forward forward;
+    struct crossing crossing;
     uv_timer_t timer;
     /* The timer is on the loop; then destroying waits for it. */
     bool has_timer, is_dropped;
@@ -87,11 +83,6 @@ struct isolated {
     /* Restarts: all, in a row, and in the present interval. */
     uint32_t restarts, in_a_row, in_interval;
     uint64_t interval_ns;
-    struct {
-        uint32_t number;
-        struct berth_hold *hold;
-    } holds[HOLDS_MAX];
-    size_t hold_count;
 };
 
 /*
@@ -105,14 +96,14 @@ static struct isolated *find(const char *uri)
     struct isolated *isolated;
 
     LIST_FOREACH(isolated, &all, link)
-    if (isolated->host == NULL && strcmp(isolated->options.plugin->uri, uri) == 0)
+    if (isolated->crossing.host == NULL && strcmp(isolated->options.plugin->uri, uri) == 0)
         return isolated;
     return NULL;
 }
 
 static struct isolated *of_instance(void *instance)
 {
-    return CONTAINER_OF((struct forward *)instance, struct isolated, forward);
+    return CONTAINER_OF((struct forward *)instance, struct isolated, crossing.forward);
 }
 
 /* Time */
@@ -121,16 +112,13 @@ static void on_timer(uv_timer_t *timer);
 
 static void set_timer(struct isolated *isolated, uint64_t after_ms)
 {
-    uv_update_time(isolated->host->loop);
+    uv_update_time(isolated->crossing.host->loop);
     uv_timer_start(&isolated->timer, on_timer, after_ms, 0);
 }
 
 static void release(struct isolated *isolated)
 {
-    for (size_t i = 0; i < isolated->service_count; i++)
-        forward_free_service(isolated->services[i]);
-    free(isolated->services);
-    forward_finish(&isolated->forward);
+    crossing_finish(&isolated->crossing);
     isolated_sandbox_finish(&isolated->sandbox);
     free(isolated->program);
     free(isolated->root);
@@ -148,10 +136,10 @@ static void on_timer_closed(uv_handle_t *handle)
         return;
     }
     if (isolated->awaited == BERTH_STEP_CLOSE) {
-        const struct berth_host *host = isolated->host;
+        const struct berth_host *host = isolated->crossing.host;
 
         isolated->awaited = -1;
-        isolated->host = NULL;
+        isolated->crossing.host = NULL;
         berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
     }
 }
@@ -194,13 +182,6 @@ static void kill_for(struct isolated *isolated, const char *format, ...)
         child_kill(&isolated->child);
 }
 
-static void release_holds(struct isolated *isolated)
-{
-    for (size_t i = 0; i < isolated->hold_count; i++)
-        berth_release(isolated->host, isolated->holds[i].hold);
-    isolated->hold_count = 0;
-}
-
 static void complete(struct isolated *isolated, enum berth_code code, const char *message)
 {
     int step = isolated->awaited;
@@ -209,11 +190,11 @@ static void complete(struct isolated *isolated, enum berth_code code, const char
         return;
     isolated->awaited = -1;
     if (step != BERTH_STEP_INIT)
-        berth_complete(isolated->host, (enum berth_step)step, code, message);
+        berth_complete(isolated->crossing.host, (enum berth_step)step, code, message);
     else if (code == BERTH_OK)
-        berth_complete_init(isolated->host, &isolated->forward);
+        berth_complete_init(isolated->crossing.host, &isolated->crossing.forward);
     else
-        berth_fail_init(isolated->host, code, message);
+        berth_fail_init(isolated->crossing.host, code, message);
 }
 
 static enum berth_code start_worker(struct isolated *isolated, struct berth_error *err);
@@ -261,8 +242,8 @@ static void give_up(struct isolated *isolated)
     } else {
         snprintf(text, sizeof(text), "%.900s; not restarted, as set under restart", isolated->reason);
     }
-    forward_close(&isolated->forward, text);
-    (isolated->host->fail)(isolated->host, BERTH_UNAVAILABLE, text);
+    forward_close(&isolated->crossing.forward, text);
+    (isolated->crossing.host->fail)(isolated->crossing.host, BERTH_UNAVAILABLE, text);
 }
 
 static void wait_for_restart(struct isolated *isolated)
@@ -273,7 +254,7 @@ static void wait_for_restart(struct isolated *isolated)
     isolated->state = ISOLATED_WAITING;
     snprintf(text, sizeof(text), "%.900s; restarting in %llu ms", isolated->reason,
              (unsigned long long)delay_ms);
-    berth_report(isolated->host, BERTH_UNAVAILABLE, text);
+    berth_report(isolated->crossing.host, BERTH_UNAVAILABLE, text);
     set_timer(isolated, delay_ms);
 }
 
@@ -283,7 +264,7 @@ static void decide(struct isolated *isolated)
     if (isolated->awaited == BERTH_STEP_INIT) {
         /* The first start has failed: close does not follow, and the host is not used again. */
         isolated->state = ISOLATED_DOWN;
-        forward_close(&isolated->forward, isolated->reason);
+        forward_close(&isolated->crossing.forward, isolated->reason);
         rest(isolated);
         complete(isolated, isolated->failure != BERTH_OK ? isolated->failure : BERTH_UNAVAILABLE,
                  isolated->reason);
@@ -340,15 +321,16 @@ static void on_ended(struct child *child, const char *end)
     uv_timer_stop(&isolated->timer);
     if (!isolated->has_closed && isolated->failure == BERTH_OK) {
         explain_end(isolated, end);
-        berth_log(isolated->host, was_up ? BERTH_LOG_ERROR : BERTH_LOG_DEBUG, "%s", isolated->reason);
+        berth_log(isolated->crossing.host, was_up ? BERTH_LOG_ERROR : BERTH_LOG_DEBUG, "%s",
+                  isolated->reason);
     }
     isolated->state = ISOLATED_FALLING;
     isolated->running = -1;
     if (isolated->awaited == BERTH_STEP_CLOSE)
-        forward_close(&isolated->forward, "the plugin is closed");
+        forward_close(&isolated->crossing.forward, "the plugin is closed");
     else
-        forward_hold(&isolated->forward, isolated->reason);
-    release_holds(isolated);
+        forward_hold(&isolated->crossing.forward, isolated->reason);
+    crossing_end(&isolated->crossing);
     channel_close(&isolated->channel, on_channel_closed);
     child_close(&isolated->child, on_child_closed);
 }
@@ -357,8 +339,8 @@ static void on_line(struct child *child, const char *line)
 {
     struct isolated *isolated = CONTAINER_OF(child, struct isolated, child);
 
-    if (isolated->host != NULL)
-        berth_log(isolated->host, BERTH_LOG_INFO, "output: %s", line);
+    if (isolated->crossing.host != NULL)
+        berth_log(isolated->crossing.host, BERTH_LOG_INFO, "output: %s", line);
 }
 
 /* What the worker says */
@@ -382,7 +364,7 @@ static void on_broken(struct channel *channel, const char *reason)
 /* A worker that has work is asked from time to time whether its loop turns. */
 static void watch_if_busy(struct isolated *isolated)
 {
-    if (isolated->state == ISOLATED_UP && isolated->running < 0 && isolated->forward.in_flight > 0 &&
+    if (isolated->state == ISOLATED_UP && isolated->running < 0 && isolated->crossing.forward.in_flight > 0 &&
         isolated->options.isolation->stall_after_ns > 0 && !uv_is_active((uv_handle_t *)&isolated->timer))
         set_timer(isolated, PING_MS);
 }
@@ -392,10 +374,10 @@ static void become_up(struct isolated *isolated)
     bool is_restart = isolated->awaited < 0;
 
     isolated->state = ISOLATED_UP;
-    forward_open(&isolated->forward);
+    forward_open(&isolated->crossing.forward);
     watch_if_busy(isolated);
     if (is_restart)
-        berth_report(isolated->host, BERTH_OK, NULL);
+        berth_report(isolated->crossing.host, BERTH_OK, NULL);
 }
 
 static void send_step(struct isolated *isolated, enum berth_step step)
@@ -427,13 +409,18 @@ static void end_start(struct isolated *isolated, int step, enum berth_code code,
     complete(isolated, BERTH_OK, NULL);
 }
 
-static void take_step_end(struct isolated *isolated, struct packet_reader *reader)
+static void take_step_end(struct isolated *isolated, const struct packet *packet)
 {
-    int step = packet_get_u8(reader);
-    enum berth_code code = (enum berth_code)packet_get_u32(reader);
-    const char *message = packet_get_text(reader);
+    struct packet_reader reader;
+    enum berth_code code;
+    const char *message;
+    int step;
 
-    if (reader->is_bad) {
+    packet_reader_init(&reader, packet);
+    step = packet_get_u8(&reader);
+    code = (enum berth_code)packet_get_u32(&reader);
+    message = packet_get_text(&reader);
+    if (reader.is_bad) {
         channel_break(&isolated->channel, "ended a step in a packet that cannot be read");
         return;
     }
@@ -451,7 +438,8 @@ static void take_step_end(struct isolated *isolated, struct packet_reader *reade
     if (step == BERTH_STEP_CLOSE) {
         isolated->has_closed = true;
         if (code != BERTH_OK)
-            berth_log(isolated->host, BERTH_LOG_WARN, "close failed: %s: %s", berth_code_name(code), message);
+            berth_log(isolated->crossing.host, BERTH_LOG_WARN, "close failed: %s: %s", berth_code_name(code),
+                      message);
         set_timer(isolated, EXIT_MS);
         return;
     }
@@ -459,206 +447,19 @@ static void take_step_end(struct isolated *isolated, struct packet_reader *reade
     complete(isolated, code, message);
 }
 
-static void take_log(struct isolated *isolated, struct packet_reader *reader)
-{
-    uint8_t level = packet_get_u8(reader);
-    const char *text = packet_get_text(reader);
-
-    if (!reader->is_bad && level <= BERTH_LOG_DEBUG)
-        berth_log(isolated->host, (enum berth_log_level)level, "%s", text);
-}
-
-static void take_hold(struct isolated *isolated, struct packet_reader *reader)
-{
-    uint32_t number = packet_get_u32(reader);
-    const char *text = packet_get_text(reader);
-    struct berth_hold *hold;
-    char what[256];
-
-    if (reader->is_bad || isolated->hold_count == HOLDS_MAX)
-        return;
-    snprintf(what, sizeof(what), "%s", text);
-    hold = berth_hold(isolated->host, what);
-    if (hold == NULL)
-        return;
-    isolated->holds[isolated->hold_count].number = number;
-    isolated->holds[isolated->hold_count++].hold = hold;
-}
-
-static void take_release(struct isolated *isolated, struct packet_reader *reader)
-{
-    uint32_t number = packet_get_u32(reader);
-
-    for (size_t i = 0; i < isolated->hold_count; i++) {
-        if (isolated->holds[i].number != number)
-            continue;
-        berth_release(isolated->host, isolated->holds[i].hold);
-        isolated->holds[i] = isolated->holds[--isolated->hold_count];
-        return;
-    }
-}
-
-static void take_descriptors(struct isolated *isolated, struct packet_reader *reader)
-{
-    const char *name = packet_get_text(reader);
-    size_t length;
-    const void *bytes = packet_get_bytes(reader, &length);
-
-    for (size_t i = 0; !reader->is_bad && i < isolated->options.plugin->service_count; i++) {
-        struct berth_service *service = isolated->services[i];
-        void *copy;
-
-        /* Once: the routes borrow them. */
-        if (strcmp(service->name, name) != 0 || service->descriptors != NULL)
-            continue;
-        copy = malloc(length + 1);
-        if (copy == NULL)
-            return;
-        memcpy(copy, bytes, length);
-        service->descriptors = copy;
-        service->descriptors_length = length;
-    }
-}
-
-static bool is_short(const char *text)
-{
-    return text == NULL || strlen(text) <= PACKET_PUBLISHED_MAX;
-}
-
-static void take_published(struct isolated *isolated, const struct packet *packet,
-                           struct packet_reader *reader)
-{
-    const char *first = packet_get_text(reader);
-    const char *second = packet->type != PACKET_CAPABILITY ? packet_get_text(reader) : "";
-    const char *third = packet->type == PACKET_PLATFORM ? packet_get_optional(reader) : NULL;
-
-    /* They are kept, and there may be many: longer ones would be the daemon's memory. */
-    if (reader->is_bad || !is_short(first) || !is_short(second) || !is_short(third)) {
-        channel_break(&isolated->channel, "published what is too long or cannot be read");
-        return;
-    }
-    if (packet->type == PACKET_EXPORT)
-        berth_add_export(isolated->host, first, second);
-    else if (packet->type == PACKET_PLATFORM)
-        berth_add_platform(isolated->host, first, second, third);
-    else
-        berth_add_capability(isolated->host, first);
-}
-
-static void take_condition(struct isolated *isolated, const struct packet *packet,
-                           struct packet_reader *reader)
-{
-    enum berth_code code = (enum berth_code)packet_get_u32(reader);
-    const char *message = packet_get_text(reader);
-
-    if (reader->is_bad)
-        return;
-    if (packet->type == PACKET_REPORT)
-        berth_report(isolated->host, code, message);
-    else
-        (isolated->host->fail)(isolated->host, code, message);
-}
-
 static void on_packet(struct channel *channel, const struct packet *packet)
 {
     struct isolated *isolated = CONTAINER_OF(channel, struct isolated, channel);
-    struct packet_reader reader;
 
-    packet_reader_init(&reader, packet);
-    if (packet->call != 0) {
-        forward_take(&isolated->forward, packet);
-        return;
-    }
-    switch (packet->type) {
-    case PACKET_STEP_ENDED:
-        take_step_end(isolated, &reader);
-        return;
-    case PACKET_PONG:
+    if (packet->type == PACKET_STEP_ENDED)
+        take_step_end(isolated, packet);
+    else if (packet->type == PACKET_PONG)
         isolated->pinged_ns = 0;
-        return;
-    case PACKET_LOG:
-        take_log(isolated, &reader);
-        return;
-    case PACKET_EXPORT:
-    case PACKET_PLATFORM:
-    case PACKET_CAPABILITY:
-        take_published(isolated, packet, &reader);
-        return;
-    case PACKET_HOLD:
-        take_hold(isolated, &reader);
-        return;
-    case PACKET_RELEASE:
-        take_release(isolated, &reader);
-        return;
-    case PACKET_REPORT:
-    case PACKET_FAIL:
-        take_condition(isolated, packet, &reader);
-        return;
-    case PACKET_DESCRIPTORS:
-        take_descriptors(isolated, &reader);
-        return;
-    case PACKET_START:
-    case PACKET_STEP:
-    case PACKET_PING:
-    case PACKET_CALL:
-    case PACKET_HALF_CLOSE:
-    case PACKET_CANCEL:
-    case PACKET_MESSAGE:
-    case PACKET_CREDIT:
-    case PACKET_HEADER:
-    case PACKET_TRAILER:
-    case PACKET_SEND_HEADERS:
-    case PACKET_COMPRESS:
-    case PACKET_END:
-        channel_break(channel, "sent a packet of a kind that only the daemon sends");
-        return;
-    }
+    else
+        crossing_take(&isolated->crossing, packet);
 }
 
 /* The start of a worker */
-
-/* The daemon's environment may hold secrets: a worker gets what a library needs, and what its manifest names.
- */
-static bool is_passed(const char *variable, const struct manifest_plugin *plugin)
-{
-    static const char *const passed[] = {
-        "PATH=", "LANG=", "LC_", "TZ=", "LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS="};
-    const char *equals = strchr(variable, '=');
-
-    for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
-        if (strncmp(variable, passed[i], strlen(passed[i])) == 0)
-            return true;
-    for (size_t i = 0; equals != NULL && i < plugin->skip_unless_count; i++) {
-        const char *at = plugin->skip_unless[i];
-
-        if (strncmp(at, MANIFEST_ENV, strlen(MANIFEST_ENV)) != 0)
-            continue;
-        at += strlen(MANIFEST_ENV);
-        while (*at != '\0') {
-            size_t length = strcspn(at, MANIFEST_ENV_OR);
-
-            if (length == (size_t)(equals - variable) && strncmp(at, variable, length) == 0)
-                return true;
-            at += length + (at[length] != '\0');
-        }
-    }
-    return false;
-}
-
-/* Freed by the caller; borrows the variables. */
-static char **make_environment(const struct manifest_plugin *plugin)
-{
-    size_t count = 0, passed = 0;
-    char **environment;
-
-    while (environ[count] != NULL)
-        count++;
-    environment = memory_allocate(count + 1, sizeof(*environment));
-    for (size_t i = 0; i < count; i++)
-        if (is_passed(environ[i], plugin))
-            environment[passed++] = environ[i];
-    return environment;
-}
 
 static enum berth_code give_folders(struct isolated *isolated, struct berth_error *err)
 {
@@ -672,7 +473,7 @@ static enum berth_code give_folders(struct isolated *isolated, struct berth_erro
 static void send_start(struct isolated *isolated)
 {
     const struct isolated_options *options = &isolated->options;
-    const struct berth_daemon_info *daemon = isolated->host->inspect->daemon;
+    const struct berth_daemon_info *daemon = isolated->crossing.host->inspect->daemon;
     const struct worker_start start = {
         .uri = options->plugin->uri,
         .type = options->plugin->type,
@@ -686,9 +487,10 @@ static void send_start(struct isolated *isolated)
         .daemon_root = daemon->root,
         .daemon_state = daemon->state,
         .daemon_pid = getpid(),
-        .log_level = isolated->host->logs(isolated->host, BERTH_LOG_DEBUG)  ? BERTH_LOG_DEBUG
-                     : isolated->host->logs(isolated->host, BERTH_LOG_INFO) ? BERTH_LOG_INFO
-                                                                            : BERTH_LOG_WARN,
+        .log_level = isolated->crossing.host->logs(isolated->crossing.host, BERTH_LOG_DEBUG) ? BERTH_LOG_DEBUG
+                     : isolated->crossing.host->logs(isolated->crossing.host, BERTH_LOG_INFO)
+                         ? BERTH_LOG_INFO
+                         : BERTH_LOG_WARN,
         .sandbox = isolated->sandbox.wanted,
     };
 
@@ -701,16 +503,16 @@ static void show_process(struct isolated *isolated)
     char number[24];
 
     snprintf(number, sizeof(number), "%d", (int)isolated->child.pid);
-    berth_add_export(isolated->host, "berth.process", number);
+    berth_add_export(isolated->crossing.host, "berth.process", number);
     snprintf(number, sizeof(number), "%u", isolated->restarts);
-    berth_add_export(isolated->host, "berth.restarts", number);
+    berth_add_export(isolated->crossing.host, "berth.restarts", number);
 }
 
 static enum berth_code connect_worker(struct isolated *isolated, int *pair, struct berth_error *err)
 {
-    char **environment = make_environment(isolated->options.plugin);
-    enum berth_code code =
-        child_start(&isolated->child, isolated->host->loop, isolated->program, pair[1], environment, err);
+    char **environment = environment_make(isolated->options.plugin);
+    enum berth_code code = child_start(&isolated->child, isolated->crossing.host->loop, isolated->program,
+                                       pair[1], environment, err);
     int error;
 
     free(environment);
@@ -721,7 +523,7 @@ static enum berth_code connect_worker(struct isolated *isolated, int *pair, stru
     }
     isolated->child_has_ended = false;
     isolated->open_parts = 2;
-    error = channel_open(&isolated->channel, isolated->host->loop, pair[0]);
+    error = channel_open(&isolated->channel, isolated->crossing.host->loop, pair[0]);
     if (error != 0)
         /* The loop could watch two descriptors of the child just before. */
         abort();
@@ -775,7 +577,7 @@ static void watch(struct isolated *isolated)
     uint64_t stall_ns = isolated->options.isolation->stall_after_ns;
     char time[CONFIG_UNITS_MAX];
 
-    if (isolated->forward.in_flight == 0) {
+    if (isolated->crossing.forward.in_flight == 0) {
         isolated->pinged_ns = 0;
         return;
     }
@@ -828,7 +630,7 @@ static enum berth_code on_init(const struct berth_host *host, void *prepared, vo
 
     if (isolated == NULL)
         return berth_error_set(err, BERTH_INTERNAL, "%s is not isolated", host->uri);
-    isolated->host = host;
+    isolated->crossing.host = host;
     isolated->awaited = BERTH_STEP_INIT;
     isolated->serves = false;
     isolated->in_a_row = isolated->in_interval = 0;
@@ -882,7 +684,7 @@ static enum berth_code on_close(const struct berth_host *host, void *instance, s
     case ISOLATED_DOWN:
     case ISOLATED_WAITING:
     case ISOLATED_FAILED:
-        forward_close(&isolated->forward, "the plugin is closed");
+        forward_close(&isolated->crossing.forward, "the plugin is closed");
         isolated->state = ISOLATED_DOWN;
         rest(isolated);
         break;
@@ -907,17 +709,14 @@ enum berth_code isolated_create(const struct isolated_options *options, struct i
     isolated->program = isolated_find_program();
     isolated->root = memory_format("%s/%s", options->root, plugin->uri);
     isolated->state_folder = memory_format("%s/%s", options->state, plugin->uri);
-    isolated->services = memory_allocate(plugin->service_count + 1, sizeof(*isolated->services));
-    isolated->service_count = plugin->service_count;
-    for (size_t i = 0; i < plugin->service_count; i++)
-        isolated->services[i] = memory_or_abort(forward_create_service(&plugin->services[i]));
     isolated->channel.on_packet = on_packet;
     isolated->channel.on_broken = on_broken;
     isolated->child.on_line = on_line;
     isolated->child.on_ended = on_ended;
-    isolated->forward.channel = &isolated->channel;
-    isolated->forward.uri = plugin->uri;
-    isolated->forward.on_busy = on_busy;
+    isolated->crossing.plugin = plugin;
+    isolated->crossing.channel = &isolated->channel;
+    crossing_init(&isolated->crossing);
+    isolated->crossing.forward.on_busy = on_busy;
     isolated->table = (struct berth_plugin){
         .size = sizeof(isolated->table),
         .type = plugin->type,
@@ -926,7 +725,7 @@ enum berth_code isolated_create(const struct isolated_options *options, struct i
         .serve = (plugin->callbacks & MANIFEST_CALLBACK_SERVE) != 0 ? on_serve : NULL,
         .drain = on_drain,
         .close = on_close,
-        .services = (const struct berth_service *const *)isolated->services,
+        .services = (const struct berth_service *const *)isolated->crossing.services,
     };
     LIST_INSERT_HEAD(&all, isolated, link);
     *ret_isolated = isolated;

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <core/worker/forward.h>
+#include <core/crossing/forward.h>
 #include <sdk/calls/router.h>
 
 #define CALLS 8

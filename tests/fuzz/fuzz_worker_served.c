@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <core/worker/served.h>
+#include <core/inside/served.h>
 
 static void on_message(struct berth_call *call, const void *message, size_t length)
 {

@@ -131,10 +131,16 @@ class Includes(unittest.TestCase):
     def test_a_room_of_the_core_is_entered_by_its_doors(self):
         doors = {"scan": "scan", "trust": "trust", "elf": "elf", "manifest": "manifest", "settings": "settings",
                  "plan": "plan", "module": "module", "life": "generation|mailbox", "perform": "perform", "listen": "listen", "worker": "isolated", "sandbox": "sandbox",
+                 "wire": "packet|channel|start|carried", "crossing": "crossing", "inside": "none",
                  "state": "state", "crash": "crash", "watch": "watch", "commands": "none"}
         for room, names in doors.items():
             others = [p for p in c_files("core") if p.parts[1] != room]
             self.assert_none(self.offenders(others, rf"<core/{room}/(?!({names})\.h>)"), f"doors of core/{room}: {names}")
+
+    def test_what_crosses_knows_no_process_and_the_bytes_know_neither(self):
+        self.assert_none(self.offenders(c_files("core/wire"), r"<core/(?!(sandbox/sandbox)\.h>)"), "both sides speak with it")
+        self.assert_none(self.offenders(c_files("core/crossing"), r"<core/(?!wire/|manifest/manifest\.h>)"), "isolated starts workers")
+        self.assert_none(self.offenders(c_files("core/inside"), r"<core/(worker|crossing|state|plan)/"), "a worker has no daemon")
 
     def test_the_sandbox_sees_nothing_else_of_the_core(self):
         self.assert_none(self.offenders(c_files("core/sandbox"), r"<core/(?!sandbox/)"), "it confines a process, whatever that runs")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The socket between the daemon and a worker, with somebody hostile at the other end. */
-#include <core/worker/channel.h>
+#include <core/wire/channel.h>
 
 #include <sys/socket.h>
 #include <unistd.h>

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <core/worker/packet.h>
-#include <core/worker/start.h>
+#include <core/wire/packet.h>
+#include <core/wire/start.h>
 #include <tests/cmocka.h>
 
 static struct packet_writer writer;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The worker's side of calls: packets of the daemon become calls at a router, as with any server. */
-#ifndef CORE_WORKER_SERVED_H
-#define CORE_WORKER_SERVED_H
+#ifndef CORE_INSIDE_SERVED_H
+#define CORE_INSIDE_SERVED_H
 
+#include <core/wire/channel.h>
 #include <sdk/calls/router.h>
-
-#include "channel.h"
 
 struct berth_stream;
 

@@ -6,8 +6,8 @@
  *     length of the body  type  flags  0 0  call   (4, 1, 1, 2 and 4 bytes; both run on one machine: its own
  * order)
  */
-#ifndef CORE_WORKER_PACKET_H
-#define CORE_WORKER_PACKET_H
+#ifndef CORE_WIRE_PACKET_H
+#define CORE_WIRE_PACKET_H
 
 #include <stdbool.h>
 #include <stddef.h>

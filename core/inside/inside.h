@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of one plugin inside its worker: the host table it is handed, and its steps as the daemon asks for
  * them. */
-#ifndef CORE_WORKER_INSIDE_H
-#define CORE_WORKER_INSIDE_H
+#ifndef CORE_INSIDE_INSIDE_H
+#define CORE_INSIDE_INSIDE_H
 
 #include <core/module/module.h>
-
-#include "start.h"
+#include <core/wire/start.h>
 
 /**
  * Runs a loaded plugin until the daemon has it closed or is gone. Ends the process.

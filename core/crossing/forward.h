@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The daemon's side of calls to an isolated plugin: handlers that send bytes on, and bytes that answer calls.
  */
-#ifndef CORE_WORKER_FORWARD_H
-#define CORE_WORKER_FORWARD_H
+#ifndef CORE_CROSSING_FORWARD_H
+#define CORE_CROSSING_FORWARD_H
 
 #include <berth/call.h>
 
 #include <core/manifest/manifest.h>
-
-#include "channel.h"
+#include <core/wire/channel.h>
 
 /** How much new calls may have waiting while a worker restarts. */
 #define FORWARD_HELD_CALLS 1024u

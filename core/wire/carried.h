@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A plugin's settings as bytes, and the same settings again in the worker, without a schema or YAML. */
-#ifndef CORE_WORKER_CARRIED_H
-#define CORE_WORKER_CARRIED_H
+#ifndef CORE_WIRE_CARRIED_H
+#define CORE_WIRE_CARRIED_H
 
 #include <berth/settings.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The first packet: all that a worker needs to know to confine itself, load its module and start its plugin.
  */
-#ifndef CORE_WORKER_START_H
-#define CORE_WORKER_START_H
+#ifndef CORE_WIRE_START_H
+#define CORE_WIRE_START_H
 
 #include <sys/stat.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packets to and from the other side of a socket, on a loop. It never blocks, and what it holds is bounded.
  */
-#ifndef CORE_WORKER_CHANNEL_H
-#define CORE_WORKER_CHANNEL_H
+#ifndef CORE_WIRE_CHANNEL_H
+#define CORE_WIRE_CHANNEL_H
 
 #include <uv.h>
 

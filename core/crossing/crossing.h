@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What crosses between the daemon and a worker, on the daemon's side: the calls that are forwarded, and what
+ * the plugin says of itself, which goes through the host table of the plugin as if it had called it here.
+ */
+#ifndef CORE_CROSSING_CROSSING_H
+#define CORE_CROSSING_CROSSING_H
+
+#include <berth/plugin.h>
+
+#include <core/manifest/manifest.h>
+#include <core/wire/channel.h>
+
+#include "forward.h"
+
+/** Readiness holds of one worker. */
+#define CROSSING_HOLDS_MAX 64
+
+/** Embedded by the owner, who fills in the first part. */
+struct crossing {
+    const struct manifest_plugin *plugin;
+    struct channel *channel;
+    /** From the plugin's init until its close. */
+    const struct berth_host *host;
+
+    struct forward forward;
+    struct berth_service **services;
+    size_t service_count;
+    struct {
+        uint32_t number;
+        struct berth_hold *hold;
+    } holds[CROSSING_HOLDS_MAX];
+    size_t hold_count;
+};
+
+/** The first part is filled in. Aborts without memory. */
+void crossing_init(struct crossing *crossing);
+/** No call is in flight. */
+void crossing_finish(struct crossing *crossing);
+/** Takes one packet of the worker; breaks the channel if it is of a kind that a worker does not send. */
+void crossing_take(struct crossing *crossing, const struct packet *packet);
+/** The worker is gone: gives back what it had of the daemon. The host is still there. */
+void crossing_end(struct crossing *crossing);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One kind of what crosses is one file, which takes its packets and gives back what a worker had when that is
+ * gone. Nothing in a packet is trusted: a reader that is bad, or a number out of bounds, breaks the channel
+ * or is ignored, and each list that a worker can grow has a limit.
+ */
+#ifndef CORE_CROSSING_KINDS_H
+#define CORE_CROSSING_KINDS_H
+
+#include "crossing.h"
+
+void conditions_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+void holds_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+void holds_end(struct crossing *crossing);
+void log_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+void published_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+void descriptors_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+
+#endif

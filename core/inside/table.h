@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host table that a plugin is handed in its worker. One kind of what crosses is one file: it fills in its
+ * functions, which write packets, and takes the packets that answer them.
+ */
+#ifndef CORE_INSIDE_TABLE_H
+#define CORE_INSIDE_TABLE_H
+
+#include <pthread.h>
+
+#include <core/life/mailbox.h>
+#include <core/wire/start.h>
+#include <sdk/base/container_of.h>
+
+#include "served.h"
+
+/** One plugin in its worker. */
+struct inside {
+    struct berth_host table;
+    const struct worker_start *start;
+    const struct berth_plugin *plugin;
+    pthread_t thread;
+    uv_loop_t loop;
+    struct channel channel;
+    struct router *router;
+    struct served served;
+    struct mailroom mailroom;
+    /** For log lines of other threads. */
+    struct berth_mailbox *lines;
+    struct berth_inspect inspect;
+    struct berth_daemon_info daemon;
+    void *instance;
+    /** The step whose callback runs or is pending; -1: none. */
+    int step;
+    bool is_calling;
+    /** A completion from inside the callback itself. */
+    struct {
+        bool is_set;
+        enum berth_code code;
+        void *instance;
+        char message[BERTH_ERROR_MAX];
+    } early;
+    bool is_ready, takes_holds;
+    uint32_t holds;
+    struct {
+        uv_thread_t thread;
+        uv_async_t done;
+        enum berth_code code;
+        void *result;
+        struct berth_error error;
+        struct berth_prepare view;
+        void (*on_done)(struct inside *inside);
+    } prepare;
+};
+
+static inline struct inside *table_of(const struct berth_host *table)
+{
+    return CONTAINER_OF(table, struct inside, table);
+}
+
+/**
+ * For a function of the table that is for the loop's thread.
+ * @return NULL on another one, which is logged, with the reason in `err`; that may be NULL.
+ */
+struct inside *table_on_loop(const struct berth_host *table, const char *function, struct berth_error *err);
+/** Begins a packet that belongs to no call. */
+static inline struct packet_writer *table_begin(struct inside *inside, enum packet_type type)
+{
+    struct packet_writer *writer = channel_write(&inside->channel);
+
+    packet_begin(writer, type, 0, 0);
+    return writer;
+}
+
+/** A line of the plugin's log, from any thread. */
+void log_say(struct inside *inside, enum berth_log_level level, const char *text);
+
+void conditions_fill(struct berth_host *table);
+void holds_fill(struct berth_host *table);
+void log_fill(struct berth_host *table);
+void published_fill(struct berth_host *table);
+/** The descriptors of a service, for reflection. */
+void published_say_descriptors(struct inside *inside, const struct berth_service *service);
+
+#endif
