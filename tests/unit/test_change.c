@@ -181,7 +181,7 @@ static const struct test_case cases[] = {
      "root: /b\nlog: {level: debug}\n",
      .expected = "apply       log.level changed at new:2:14\n"
                  "warning: root changed at new:1:7; the old value stays in effect until berthd is restarted\n"
-                 "0 of 1 plugins would change\n"},
+                 "0 of 1 plugin would change\n"},
     {"a stop names whom it takes along",
      {ALL},
      "",
@@ -219,7 +219,7 @@ static const struct test_case cases[] = {
      {NULL},
      "",
      .expected = "stop        io.x.store.v1.lmdb: its module or configuration entry was removed\n1 of 1 "
-                 "plugins changes\n"},
+                 "plugin would change\n"},
     {"who does not exist cannot stop",
      {STORE, NULL},
      "",
@@ -309,7 +309,7 @@ static const struct test_case cases[] = {
          "upgrade     io.x.v1.a: m 0.9.0 replaces 1.0.0\n"
          "            not possible: io.x.v1.a: m 0.9.0 does not read version 3 of its state, which 1.0.0 "
          "writes; restart berthd, or add --force to drop the state\n"
-         "1 of 1 plugins would change\n"},
+         "1 of 1 plugin would change\n"},
     {"state that is dropped by force",
      {"{module: m, version: 1.0.0, plugins: [{type: io.x.v1, id: a, upgrade: handover, callbacks: "
       "[save_state,"
@@ -322,7 +322,7 @@ static const struct test_case cases[] = {
      .expected = "upgrade     io.x.v1.a: m 0.9.0 replaces 1.0.0\n"
                  "            handover: calls wait while the old one drains\n"
                  "warning: io.x.v1.a: m 0.9.0 does not read version 3 of its state, which is dropped\n"
-                 "1 of 1 plugins would change\n"},
+                 "1 of 1 plugin would change\n"},
     {"a service that goes over another transport",
      {GREETER, NULL},
      "",
@@ -331,7 +331,7 @@ static const struct test_case cases[] = {
      .expected = "apply       transports.\"hello.Greeter\" changed at new:1:29\n"
                  "restart     io.x.grpc.v1.greeter: the transports of hello.Greeter changed\n"
                  "            beside: no call waits\n"
-                 "1 of 1 plugins would change\n"},
+                 "1 of 1 plugin would change\n"},
 };
 
 static size_t count_names(const char *const *names, size_t most)
