@@ -106,9 +106,10 @@ static enum berth_code load_copy(struct modules *modules, const struct manifest 
 static void note_path(const struct manifest *manifest, const char *path)
 {
     for (size_t i = 0; i < manifest->plugin_count; i++) {
-        struct running_plugin *plugin = running_find(manifest->plugins[i].uri);
+        struct running_plugin *plugin =
+            running_find_version(manifest->plugins[i].uri, manifest->version, manifest->path);
 
-        if (plugin != NULL && running_find_by_file(path, plugin) != plugin)
+        if (plugin != NULL && strcmp(plugin->path, path) != 0 && running_find_by_file(path, plugin) != plugin)
             running_add_file(plugin, path);
     }
 }

@@ -102,7 +102,8 @@ void log_set_plugin_level(struct running_plugin *plugin, int level)
 {
     int highest = -1;
 
-    atomic_store(&plugin->log_level, level + 1);
+    for (plugin = running_find(plugin->uri); plugin != NULL; plugin = running_find_before(plugin))
+        atomic_store(&plugin->log_level, level + 1);
     for (uint32_t i = 1; i <= running_count(); i++)
         if (log_plugin_level(running_get(i)) > highest)
             highest = log_plugin_level(running_get(i));

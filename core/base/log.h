@@ -46,7 +46,8 @@ bool log_is_on_for(const struct running_plugin *plugin, enum berth_log_level lev
 
 enum berth_log_level log_level(void);
 void log_set_level(enum berth_log_level level);
-/** For one plugin, instead of the daemon's. -1: the plugin uses the daemon's. */
+/** For one plugin, instead of the daemon's: for all records of its URI, whichever of its versions runs. -1:
+ * the plugin uses the daemon's. */
 int log_plugin_level(const struct running_plugin *plugin);
 void log_set_plugin_level(struct running_plugin *plugin, int level);
 /**

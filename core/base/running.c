@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <sdk/base/hash.h>
 #include <sdk/base/memory.h>
 
 #include "frames.h"
@@ -24,6 +25,10 @@
 
 static struct running_plugin *_Atomic blocks[BLOCKS_MAX];
 static atomic_uint owner_count;
+
+/* By URI, the latest first. Whoever reads a head sees a complete record, and all that it leads to. */
+#define BUCKETS 256
+static _Atomic(struct running_plugin *) buckets[BUCKETS];
 
 static struct running_thread *loop_thread;
 static _Thread_local struct running_thread *this_thread;
@@ -43,10 +48,16 @@ static char *copy(const char *text)
     return memory_copy(text != NULL ? text : "");
 }
 
+static size_t bucket_of(const char *uri)
+{
+    return berth_hash(BERTH_HASH_START, uri, strlen(uri)) % BUCKETS;
+}
+
 struct running_plugin *running_add(const char *uri, const char *module, const char *version, const char *path)
 {
     uint32_t i = atomic_load(&owner_count);
     struct running_plugin *block, *owner;
+    size_t bucket;
 
     if (i / BLOCK_OWNERS == BLOCKS_MAX)
         abort();
@@ -61,6 +72,9 @@ struct running_plugin *running_add(const char *uri, const char *module, const ch
     owner->module = copy(module);
     owner->version = copy(version);
     owner->path = copy(path);
+    bucket = bucket_of(owner->uri);
+    owner->before = atomic_load(&buckets[bucket]);
+    atomic_store(&buckets[bucket], owner);
     atomic_store(&owner_count, i + 1);
     return owner;
 }
@@ -178,12 +192,31 @@ bool running_is_alone_in_its_module(const struct running_plugin *plugin)
     return true;
 }
 
+static struct running_plugin *find_from(struct running_plugin *plugin, const char *uri)
+{
+    while (plugin != NULL && strcmp(plugin->uri, uri) != 0)
+        plugin = plugin->before;
+    return plugin;
+}
+
 struct running_plugin *running_find(const char *uri)
 {
-    for (uint32_t i = 1; i <= running_count(); i++)
-        if (strcmp(running_get(i)->uri, uri) == 0)
-            return running_get(i);
-    return NULL;
+    return find_from(atomic_load(&buckets[bucket_of(uri)]), uri);
+}
+
+struct running_plugin *running_find_before(const struct running_plugin *plugin)
+{
+    return find_from(plugin->before, plugin->uri);
+}
+
+struct running_plugin *running_find_version(const char *uri, const char *version, const char *path)
+{
+    struct running_plugin *plugin = running_find(uri);
+
+    while (plugin != NULL &&
+           (strcmp(plugin->path, path) != 0 || strcmp(plugin->version, version != NULL ? version : "") != 0))
+        plugin = running_find_before(plugin);
+    return plugin;
 }
 
 static uint64_t clock_ns(void)

@@ -57,6 +57,8 @@ struct running_prints {
 struct running_plugin {
     /** In the order they were added; from 1, because 0 is the host in the black box. */
     uint32_t index;
+    /** The record that was added before this one and shares its place in the table of URIs; NULL: none. */
+    struct running_plugin *before;
     /** Its own level of the log, and one more, as core/base/log.h keeps it; 0: the daemon's. */
     atomic_int log_level;
     const char *uri;
@@ -164,8 +166,15 @@ void running_add_file(struct running_plugin *plugin, const char *path);
 void running_remove_file(const char *path);
 /** By index; NULL if there is none. Async-signal-safe. */
 struct running_plugin *running_get(uint32_t index);
-/** By URI; NULL if there is none. */
+/**
+ * By URI, from any thread: the record that was added last; NULL if there is none. A plugin has a record for
+ * each file and version that it has been run from, and of these any may be the one that runs.
+ */
 struct running_plugin *running_find(const char *uri);
+/** The record of the same URI that was added before this one; NULL: this is the first. From any thread. */
+struct running_plugin *running_find_before(const struct running_plugin *plugin);
+/** The record of this version from this file; `version` may be NULL. NULL: there is none. From any thread. */
+struct running_plugin *running_find_version(const char *uri, const char *version, const char *path);
 uint32_t running_count(void);
 /**
  * The plugin whose module is this file: of several in one module `preferred`, if it is among them. NULL:

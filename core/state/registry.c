@@ -298,16 +298,19 @@ static struct record *record_create(const struct plan_entry *entry)
     return record;
 }
 
-/* The name that its code runs under: that of an earlier generation of the same file, or another. */
+/* The name that its code runs under: that of any earlier generation of the same version, or another. There
+ * are as many as versions, however often a plugin goes back to one. */
 static struct running_plugin *running_of(const struct plan_entry *entry)
 {
     const struct manifest *manifest = entry->plugin->manifest;
-    struct running_plugin *before = running_find(entry->plugin->uri), *running;
+    const char *uri = entry->plugin->uri;
+    struct running_plugin *running = running_find_version(uri, manifest->version, manifest->path);
+    const struct running_plugin *before;
 
-    if (before != NULL && strcmp(before->path, manifest->path) == 0 &&
-        strcmp(before->version, manifest->version != NULL ? manifest->version : "") == 0)
-        return before;
-    running = running_add(entry->plugin->uri, manifest->module, manifest->version, manifest->path);
+    if (running != NULL)
+        return running;
+    before = running_find(uri);
+    running = running_add(uri, manifest->module, manifest->version, manifest->path);
     if (before != NULL)
         log_set_plugin_level(running, log_plugin_level(before));
     return running;

@@ -2,6 +2,7 @@
 """A changed configuration and changed modules, as an operator applies them to a running daemon."""
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -105,6 +106,37 @@ class Reload(Case):
         self.assertRegex(self.ctl(daemon, "reload").stdout, r"^0 of \d+ plugins changed\n$")
         told = json.loads(self.ctl(daemon, "plugins", "inspect", "--json", STORE).stdout)
         self.assertEqual(["7"], [setting["value"] for setting in told["settings"] if setting["path"] == "burst"])
+
+    def test_the_level_of_a_plugin_outlives_its_version(self):
+        def add(version):
+            code = """static enum berth_code serve(const struct berth_host *host, void *instance, struct berth_error *err)
+            {
+                (void)instance, (void)err;
+                berth_log(host, BERTH_LOG_DEBUG, "detail of %s");
+                return BERTH_OK;
+            }""" % version
+            self.workshop.add("talker", Plugin("io.example.talker.v1", "talker", code=code, members=".serve = serve,",
+                                               yaml="upgrade: beside\ncallbacks: [serve]"), version=version)
+
+        talker = "io.example.talker.v1.talker"
+        versions = ["1.1.0", "1.2.0", "1.1.0", "1.3.0"]
+        add("1.0.0")
+        daemon = self.start()
+        self.ctl(daemon, "log-level", "debug", talker)
+        for version in versions:
+            add(version)
+            self.assertIn(f"talker {version} replaces", self.ctl(daemon, "reload").stdout)
+            self.assertEqual("debug\n", self.ctl(daemon, "log-level", talker).stdout, version)
+        self.ctl(daemon, "log-level", "warn", talker)
+        self.ctl(daemon, "log-level", "debug", talker)
+        add("1.2.0")
+        self.ctl(daemon, "reload")
+        self.ctl(daemon, "log-level", "default", talker)
+        for version in ("1.1.0", "1.4.0"):
+            add(version)
+            self.assertIn(f"talker {version} replaces", self.ctl(daemon, "reload").stdout)
+        self.assert_stops(daemon)
+        self.assertEqual([*versions, "1.2.0"], re.findall(r"detail of (\S+)", daemon.log))
 
     def test_a_service_manager_that_does_not_read_delays_neither_a_reload_nor_the_end(self):
         daemon = self.start()

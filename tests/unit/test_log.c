@@ -74,6 +74,23 @@ static void a_plugin_may_have_a_level_of_its_own(void **state)
     assert_false(log_is_on(BERTH_LOG_DEBUG));
 }
 
+static void the_level_of_a_plugin_is_that_of_all_its_versions(void **state)
+{
+    struct running_plugin *first = running_add("io.versions.v1.a", "a", "1.0.0", "/a.so");
+    struct running_plugin *second = running_add("io.versions.v1.a", "a", "1.1.0", "/a.so");
+    struct running_plugin *other = running_add("io.versions.v1.b", "b", "1.1.0", "/b.so");
+
+    log_set_plugin_level(first, BERTH_LOG_DEBUG);
+    assert_int_equal(log_plugin_level(first), BERTH_LOG_DEBUG);
+    assert_int_equal(log_plugin_level(second), BERTH_LOG_DEBUG);
+    assert_int_equal(log_plugin_level(other), -1);
+    assert_true(log_is_on_for(second, BERTH_LOG_DEBUG));
+    assert_non_null(strstr(logged(LOG_TEXT, BERTH_LOG_DEBUG, "io.versions.v1.a", "detail"), "detail"));
+    log_set_plugin_level(second, -1);
+    assert_int_equal(log_plugin_level(first), -1);
+    assert_false(log_is_on(BERTH_LOG_DEBUG));
+}
+
 static void tap(void *context, enum berth_log_level level, bool is_logged, const char *uri, const char *text)
 {
     char *seen = context;
@@ -306,6 +323,7 @@ int main(void)
         cmocka_unit_test(a_line_of_the_daemon_names_no_plugin),
         cmocka_unit_test(a_level_that_is_off_writes_nothing),
         cmocka_unit_test(a_plugin_may_have_a_level_of_its_own),
+        cmocka_unit_test(the_level_of_a_plugin_is_that_of_all_its_versions),
         cmocka_unit_test(a_tap_sees_each_line_and_those_beyond_the_log_that_it_wants),
         cmocka_unit_test(control_characters_are_escaped_so_that_one_event_is_one_line),
         cmocka_unit_test(what_would_reorder_a_line_is_escaped),

@@ -289,6 +289,38 @@ static void a_further_generation_leads_to_its_plugin_by_its_own_file(void **stat
     }
 }
 
+static void a_uri_leads_to_its_latest_record_and_from_there_to_the_others(void **state)
+{
+    /* More URIs than the table has places. */
+    enum { URIS = 1000, VERSIONS = 3 };
+    struct running_plugin *all[URIS][VERSIONS];
+    char uri[32], version[8];
+
+    for (int j = 0; j < VERSIONS; j++)
+        for (int i = 0; i < URIS; i++) {
+            snprintf(uri, sizeof(uri), "io.many.v1.p%d", i);
+            snprintf(version, sizeof(version), "1.%d.0", j);
+            all[i][j] = running_add(uri, "many", version, j == 2 ? "/plugins/new.so" : "/plugins/many.so");
+        }
+    for (int i = 0; i < URIS; i++) {
+        struct running_plugin *plugin;
+
+        snprintf(uri, sizeof(uri), "io.many.v1.p%d", i);
+        plugin = running_find(uri);
+        for (int j = VERSIONS; j-- > 0; plugin = running_find_before(plugin))
+            assert_ptr_equal(plugin, all[i][j]);
+        assert_null(plugin);
+        assert_ptr_equal(running_find_version(uri, "1.1.0", "/plugins/many.so"), all[i][1]);
+        assert_ptr_equal(running_find_version(uri, "1.2.0", "/plugins/new.so"), all[i][2]);
+        assert_null(running_find_version(uri, "1.2.0", "/plugins/many.so"));
+        assert_null(running_find_version(uri, NULL, "/plugins/many.so"));
+    }
+    assert_null(running_find("io.many.v1.p"));
+    assert_ptr_equal(running_find_version("io.bare.v1.a", NULL, "/bare.so"), NULL);
+    assert_non_null(running_add("io.bare.v1.a", "bare", NULL, "/bare.so"));
+    assert_non_null(running_find_version("io.bare.v1.a", NULL, "/bare.so"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -303,6 +335,7 @@ int main(void)
         TEST(many_entries_of_a_turn_are_sampled_and_cost_what_they_cost),
         TEST(an_entry_that_is_not_timed_but_lasts_is_told_all_the_same),
         TEST(a_further_generation_leads_to_its_plugin_by_its_own_file),
+        TEST(a_uri_leads_to_its_latest_record_and_from_there_to_the_others),
         TEST(another_thread_never_sees_half_an_entry),
     };
 
