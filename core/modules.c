@@ -8,6 +8,7 @@
 #include <core/base/log.h>
 #include <core/scan/scan.h>
 #include <core/watch/watch.h>
+#include <sdk/base/hash.h>
 #include <sdk/base/memory.h>
 
 /* When it is tried to unload a module: callbacks and threads may need a moment to end. After the last time it
@@ -25,22 +26,37 @@ static bool is_same_file(const struct loaded_module *file, const struct scan_fil
     return strcmp(file->path, found->path) == 0 && verify_is_untouched(&file->status, &found->status);
 }
 
+static size_t bucket_of_path(const char *path)
+{
+    return berth_hash(BERTH_HASH_START, path, strlen(path)) % MODULES_BUCKETS;
+}
+
+static size_t bucket_of_inode(const struct stat *status)
+{
+    return status->st_ino % MODULES_BUCKETS;
+}
+
 static struct loaded_module *find_file(const struct modules *modules, const struct scan_file *found)
 {
-    struct loaded_module *file = modules->files;
+    struct loaded_module *file;
 
-    while (file != NULL && !is_same_file(file, found))
-        file = file->next;
-    return file;
+    LIST_FOREACH(file, &modules->by_path[bucket_of_path(found->path)], by_path)
+    if (is_same_file(file, found))
+        return file;
+    return NULL;
 }
 
 /* The loader would return what it has under this path or inode. */
 static bool needs_copy(const struct modules *modules, const struct scan_file *found)
 {
-    for (const struct loaded_module *file = modules->files; file != NULL; file = file->next)
-        if (file->module != NULL &&
-            (strcmp(file->path, found->path) == 0 || is_same_inode(file, &found->status)))
-            return true;
+    const struct loaded_module *file;
+
+    LIST_FOREACH(file, &modules->by_path[bucket_of_path(found->path)], by_path)
+    if (file->module != NULL && strcmp(file->path, found->path) == 0)
+        return true;
+    LIST_FOREACH(file, &modules->by_inode[bucket_of_inode(&found->status)], by_inode)
+    if (file->module != NULL && is_same_inode(file, &found->status))
+        return true;
     return false;
 }
 
@@ -63,12 +79,13 @@ uint64_t modules_resident_bytes(const struct modules *modules, size_t *ret_count
 /* What the present generation of this path is certain to leave behind once the next has taken over. */
 static uint64_t bytes_to_stay(const struct modules *modules, const char *path)
 {
+    const struct loaded_module *file;
     uint64_t bytes = 0;
 
-    for (const struct loaded_module *file = modules->files; file != NULL; file = file->next)
-        if (file->users > 0 && file->module != NULL && strcmp(file->path, path) == 0 &&
-            module_residence(file->module)->certain != 0)
-            bytes += module_residence(file->module)->bytes;
+    LIST_FOREACH(file, &modules->by_path[bucket_of_path(path)], by_path)
+    if (file->users > 0 && file->module != NULL && strcmp(file->path, path) == 0 &&
+        module_residence(file->module)->certain != 0)
+        bytes += module_residence(file->module)->bytes;
     return bytes;
 }
 
@@ -114,6 +131,14 @@ static void note_path(const struct manifest *manifest, const char *path)
     }
 }
 
+static void enter(struct modules *modules, struct loaded_module *file)
+{
+    file->next = modules->files;
+    modules->files = file;
+    LIST_INSERT_HEAD(&modules->by_path[bucket_of_path(file->path)], file, by_path);
+    LIST_INSERT_HEAD(&modules->by_inode[bucket_of_inode(&file->status)], file, by_inode);
+}
+
 struct loaded_module *modules_load(struct modules *modules, const struct manifest *manifest,
                                    struct running_plugin *running)
 {
@@ -124,7 +149,6 @@ struct loaded_module *modules_load(struct modules *modules, const struct manifes
         return file;
     file = memory_allocate(1, sizeof(*file));
     *file = (struct loaded_module){
-        .next = modules->files,
         .path = memory_copy(manifest->file->path),
         .status = manifest->file->status,
         .name = memory_format("%s %s", manifest->module, manifest->version),
@@ -141,7 +165,7 @@ struct loaded_module *modules_load(struct modules *modules, const struct manifes
         note_path(manifest, module_path(file->module));
     else
         file->reason = memory_copy(err.message);
-    modules->files = file;
+    enter(modules, file);
     return file;
 }
 
@@ -158,6 +182,8 @@ static void forget(struct modules *modules, struct loaded_module *file)
     while (*link != file)
         link = &(*link)->next;
     *link = file->next;
+    LIST_REMOVE(file, by_path);
+    LIST_REMOVE(file, by_inode);
     free(file->path);
     free(file->name);
     free(file->reason);

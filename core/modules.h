@@ -7,6 +7,8 @@
 #ifndef CORE_MODULES_H
 #define CORE_MODULES_H
 
+#include <sys/queue.h>
+
 #include <berth/inspect.h>
 
 #include <core/base/running.h>
@@ -16,6 +18,7 @@
 /** One file, as it was when it was loaded or tried. */
 struct loaded_module {
     struct loaded_module *next;
+    LIST_ENTRY(loaded_module) by_path, by_inode;
     /** Where it was found; module_path says where it was loaded from. */
     char *path;
     struct stat status;
@@ -34,6 +37,10 @@ struct loaded_module {
     struct unloading_result result;
 };
 
+LIST_HEAD(loaded_modules, loaded_module);
+/** As many lists as there may be hundreds of modules. */
+#define MODULES_BUCKETS 256
+
 /** Embedded by the owner. */
 struct modules {
     uv_loop_t *loop;
@@ -43,6 +50,8 @@ struct modules {
     uint64_t max_resident;
     /** The last one first. */
     struct loaded_module *files;
+    /** The same, by hash. */
+    struct loaded_modules by_path[MODULES_BUCKETS], by_inode[MODULES_BUCKETS];
     /** Of the copies made so far. */
     uint64_t copies;
     uv_timer_t timer;
