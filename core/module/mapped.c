@@ -51,6 +51,13 @@ struct module_range mapped_range(const struct link_map *map)
 {
     struct search search = {.map = map};
 
+#ifdef DLFO_STRUCT_HAS_EH_DBASE
+    /* glibc keeps a table by address; the list has all objects. */
+    struct dl_find_object found;
+
+    if (_dl_find_object(map->l_ld, &found) == 0 && found.dlfo_link_map == map)
+        return (struct module_range){(uintptr_t)found.dlfo_map_start, (uintptr_t)found.dlfo_map_end};
+#endif
     dl_iterate_phdr(find_range, &search);
     return search.range;
 }
