@@ -278,13 +278,17 @@ static enum berth_code read_signature(const char *path, char **ret_text, size_t 
                                       struct berth_error *err)
 {
     char *beside = memory_format("%s" BERTH_SIGNATURE_SUFFIX, path);
-    enum berth_code code = text_file_read(beside, BERTH_SIGNATURE_FILE_MAX, ret_text, ret_length, err);
+    enum berth_code code;
     struct stat status;
 
-    if (code == BERTH_NOT_FOUND && lstat(beside, &status) != 0 && errno == ENOENT) {
+    /* Most files have none. A link that leads nowhere is one that cannot be read. */
+    if (lstat(beside, &status) != 0 && errno == ENOENT) {
+        free(beside);
         *ret_text = NULL;
-        code = BERTH_OK;
-    } else if (code != BERTH_OK) {
+        return BERTH_OK;
+    }
+    code = text_file_read(beside, BERTH_SIGNATURE_FILE_MAX, ret_text, ret_length, err);
+    if (code != BERTH_OK) {
         struct berth_error reason = *err;
 
         code = berth_error_set(err, code == BERTH_NOT_FOUND ? BERTH_INVALID_ARGUMENT : code,
