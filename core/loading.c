@@ -16,6 +16,14 @@ struct kept {
     struct isolated *isolated;
 };
 
+/* Only root can give folders away. Looking once costs less than opening each plugin's two; what a plugin that
+ * was isolated until now does with its folders is not known in advance. */
+static bool may_be_given_away(const struct loading *loading, const struct settings *settings)
+{
+    return geteuid() == 0 && (loading->has_isolated || !ownership_is_uniform(settings->root, 0, 0) ||
+                              !ownership_is_uniform(settings->state, 0, 0));
+}
+
 /* What could not be loaded is tried once for each survey. */
 static void use_survey(struct loading *loading, struct survey *survey)
 {
@@ -24,6 +32,7 @@ static void use_survey(struct loading *loading, struct survey *survey)
     survey_drop(loading->newest);
     loading->newest = survey_hold(survey);
     modules_forget_failures(&loading->modules);
+    loading->is_given_away = may_be_given_away(loading, survey->settings);
 }
 
 static void fail(struct loading *loading, struct registry_plugin *plugin, enum berth_code code,
@@ -183,6 +192,7 @@ static enum berth_code load_isolated(struct loading *loading, struct survey *sur
     /* Its init is the start of a process, and prepare too. */
     if (options.timeouts.prepare_ns > 0 && options.timeouts.init_ns > 0)
         options.timeouts.init_ns += options.timeouts.prepare_ns;
+    loading->has_isolated = true;
     code = isolate(loading, survey, &options, &isolated, &error);
     if (code != BERTH_OK) {
         fail(loading, plugin, code, error.message);
@@ -205,7 +215,7 @@ static void take_back(const struct loading *loading, const struct settings *sett
 {
     const char *const bases[] = {settings->root, settings->state};
 
-    for (size_t i = 0; i < 2 && geteuid() == 0; i++) {
+    for (size_t i = 0; i < 2 && loading->is_given_away; i++) {
         char *path = memory_format("%s/%s", bases[i], uri);
         struct berth_error error;
 
@@ -225,10 +235,10 @@ enum berth_code loading_load(struct loading *loading, struct survey *survey, con
     const struct settings_isolation *isolation = settings_find_isolation(survey->settings, manifest->uri);
     struct kept *kept;
 
+    use_survey(loading, survey);
     if (isolation != NULL)
         return load_isolated(loading, survey, entry, plugin, isolation, ret_source);
     take_back(loading, survey->settings, manifest->uri);
-    use_survey(loading, survey);
     file = modules_load(&loading->modules, manifest->manifest, plugin->running);
     plugin->times.load_start_ns = registry_time_of(loading->registry, file->begun_ns);
     plugin->times.load_ns = file->took_ns;

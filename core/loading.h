@@ -24,6 +24,10 @@ struct loading {
     struct modules modules;
     /** The survey of the last load; NULL at first. */
     struct survey *newest;
+    /** A plugin has run in a process of its own. */
+    bool has_isolated;
+    /** A folder of a plugin may belong to somebody else, as far as was known when `newest` came. */
+    bool is_given_away;
 };
 
 /**

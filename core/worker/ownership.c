@@ -13,6 +13,33 @@
 
 #define DEPTH_MAX 64
 
+/* Files are given with the folder that they are in. One that is gone by now is nobody's. */
+static bool is_owned(int base, const char *name, uid_t user, gid_t group)
+{
+    struct stat status;
+
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return true;
+    if (fstatat(base, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT;
+    return !S_ISDIR(status.st_mode) || (status.st_uid == user && status.st_gid == group);
+}
+
+bool ownership_is_uniform(const char *base, uid_t user, gid_t group)
+{
+    DIR *entries = opendir(base);
+    const struct dirent *entry;
+    bool is_uniform = true;
+
+    if (entries == NULL)
+        return errno == ENOENT;
+    while (is_uniform && (errno = 0, entry = readdir(entries)) != NULL)
+        is_uniform = is_owned(dirfd(entries), entry->d_name, user, group);
+    is_uniform = is_uniform && errno == 0;
+    closedir(entries);
+    return is_uniform;
+}
+
 static int give_all(int folder, dev_t device, uid_t user, gid_t group, unsigned depth);
 
 /* @return 0 or an errno. */

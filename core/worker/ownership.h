@@ -18,4 +18,10 @@
 enum berth_code ownership_give(const char *path, uid_t user, gid_t group, bool creates,
                                struct berth_error *err);
 
+/**
+ * Do all folders in `base` belong to this user and group? Then ownership_give has nothing to do for any of
+ * them. What cannot be read may belong to anybody; a `base` that does not exist has no folders.
+ */
+bool ownership_is_uniform(const char *base, uid_t user, gid_t group);
+
 #endif
