@@ -639,9 +639,17 @@ struct perform *perform_create(const struct perform_options *options)
 void perform_load(struct perform *perform, bool (*is_over)(void))
 {
     const struct plan *plan = registry_plan(registry_of(perform));
+    struct generation *generation;
 
-    for (size_t i = 0; i < plan->run_count && (is_over == NULL || !is_over()); i++)
-        crew_load(&perform->crew, crew_add(&perform->crew, &plan->entries[i], false));
+    /* All first: small objects that live as long as the daemon then lie close together, and not between what
+     * the loader keeps of each module. */
+    for (size_t i = 0; i < plan->run_count; i++)
+        crew_add(&perform->crew, &plan->entries[i], false);
+    generation = TAILQ_FIRST(&perform->crew.all);
+    while (generation != NULL && (is_over == NULL || !is_over())) {
+        crew_load(&perform->crew, generation);
+        generation = TAILQ_NEXT(generation, link);
+    }
 }
 
 void perform_start(struct perform *perform)
