@@ -250,6 +250,7 @@ static struct change_running describe(const struct reload *reload, const struct 
         .settings = survey != NULL ? survey->settings : NULL,
         .generation = plugin->generation,
         .is_ready = registry_plugin_is_ready(plugin),
+        .is_left_open = generation->is_open && !registry_plugin_is_ready(plugin),
         .has_interface = plugin->table != NULL && BERTH_HAS(plugin->table, interface),
         .start_ns = plugin->times.prepare_ns + plugin->times.init_ns + plugin->times.serve_ns,
     };

@@ -61,6 +61,8 @@ struct change_running {
     /** Ready or serving. Otherwise it failed, was skipped or blocked, and is tried again only if a change
      * concerns it. */
     bool is_ready;
+    /** It failed while it ran, and its instance has not been closed. */
+    bool is_left_open;
     /** Its table has an interface, whatever the manifest says. */
     bool has_interface;
     /** The ledger has recorded every reference to it: of those that only want it, `users` are all that use

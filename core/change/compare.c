@@ -182,7 +182,7 @@ static void fill_step(struct change_build *build, size_t i)
         .uri = node->uri,
         .action = node->action,
         .group = CHANGE_NONE,
-        .from = node->runs ? node->running->entry : NULL,
+        .from = node->runs || node->action == CHANGE_STOP ? node->running->entry : NULL,
         .to = node->will ? node->entry : NULL,
         .running = node->running_place,
         .reason = node->reason,

@@ -99,10 +99,16 @@ static const char *explain_stop(struct change_build *build, const struct change_
     return change_text(build, "%s: %s", berth_state_name(node->entry->state), node->entry->reason);
 }
 
+/* Is there an instance to close? */
+static bool lives(const struct change_node *node)
+{
+    return node->runs || (node->running != NULL && node->running->is_left_open);
+}
+
 static void judge_for_reload(struct change_build *build, struct change_node *node)
 {
     if (!node->will) {
-        if (node->runs) {
+        if (lives(node)) {
             node->action = CHANGE_STOP;
             node->reason = explain_stop(build, node);
         }
@@ -122,7 +128,7 @@ static void judge_for_reload(struct change_build *build, struct change_node *nod
 /* The only difference of the plan is what the operator stopped. */
 static void judge_for_stop(struct change_build *build, struct change_node *node)
 {
-    if (!node->runs || node->will) {
+    if (!lives(node) || node->will) {
         if (node->is_subject && !node->runs)
             node->reason = "it is not running";
         return;

@@ -55,6 +55,57 @@ struct generation *crew_find(const struct crew *crew, const char *uri)
     return NULL;
 }
 
+void crew_leave_record(struct crew *crew, struct generation *generation)
+{
+    struct registry *registry = crew->ground.host.registry;
+    struct registry_plugin *own = registry_find(registry, generation_uri(generation));
+
+    generation->is_leaving = true;
+    if (own == generation->plugin) {
+        if (own->next == NULL)
+            registry_stage(registry, own);
+        registry_promote(registry, own);
+        own = registry_find(registry, generation_uri(generation));
+        if (!own->is_taken)
+            registry_blame(registry, own, generation->plugin->state, generation->plugin->code,
+                           generation->plugin->reason, generation->plugin->cause);
+    } else if (own != NULL && own->next == generation->plugin) {
+        registry_unstage(registry, own);
+    }
+}
+
+void crew_dismiss(struct crew *crew, struct generation *generation)
+{
+    if (generation_is_busy(generation))
+        crew_leave_record(crew, generation);
+    else
+        crew_remove(crew, generation);
+}
+
+/* Was it tried, and is nothing left of it but the reason why it does not run? */
+static bool is_attempt(const struct generation *generation)
+{
+    return !generation->is_leaving && !generation->is_open && !steps_are_pending(&generation->steps) &&
+           generation->plugin->state != BERTH_STATE_WAITING;
+}
+
+void crew_forget_attempts(struct crew *crew)
+{
+    struct registry *registry = crew->ground.host.registry;
+    struct generation *generation, *next;
+
+    for (generation = TAILQ_FIRST(&crew->all); generation != NULL; generation = next) {
+        struct registry_plugin *plugin = generation->plugin;
+
+        next = TAILQ_NEXT(generation, link);
+        if (!is_attempt(generation) || (plugin->planned != NULL && plan_entry_will_run(plugin->planned)))
+            continue;
+        crew_dismiss(crew, generation);
+        if (!plugin->is_taken)
+            registry_forget_attempt(registry, plugin);
+    }
+}
+
 static void on_idle(void *context)
 {
     struct generation *generation = context;

@@ -25,6 +25,13 @@ struct generation *crew_add(struct crew *crew, const struct plan_entry *entry, b
 enum berth_code crew_load(struct crew *crew, struct generation *generation);
 /** Destroys one that is not busy. */
 void crew_remove(struct crew *crew, struct generation *generation);
+/** Gives its record away, because code of it may still run: whoever starts next gets another. */
+void crew_leave_record(struct crew *crew, struct generation *generation);
+/** Removes one that is closed or never opened; one that is busy only leaves its record. */
+void crew_dismiss(struct crew *crew, struct generation *generation);
+/** Dismisses those that never came to run and that the newest plan does not run: whether one of them can run
+ * is asked anew when a later plan has it again. */
+void crew_forget_attempts(struct crew *crew);
 /** Removes those that could not be loaded: nothing keeps their survey, and their records say why. */
 void crew_sweep(struct crew *crew);
 /** The one that has the plugin's own record; NULL: none. */

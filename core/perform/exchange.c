@@ -261,26 +261,6 @@ static bool is_pending(const struct exchange *exchange)
 
 /* Load: what will run, with its settings. Nothing that runs has noticed. */
 
-/* Code of it may still run. It stays, without a say: the plugin gets another record. */
-static void leave_record(struct exchange *exchange, struct generation *generation)
-{
-    struct registry *registry = exchange->crew->ground.host.registry;
-    struct registry_plugin *own = registry_find(registry, generation_uri(generation));
-
-    generation->is_leaving = true;
-    if (own == generation->plugin) {
-        if (own->next == NULL)
-            registry_stage(registry, own);
-        registry_promote(registry, own);
-        own = registry_find(registry, generation_uri(generation));
-        if (!own->is_taken)
-            registry_blame(registry, own, generation->plugin->state, generation->plugin->code,
-                           generation->plugin->reason, generation->plugin->cause);
-    } else if (own != NULL && own->next == generation->plugin) {
-        registry_unstage(registry, own);
-    }
-}
-
 /* An earlier generation that never came to run gives way at once. */
 static void clear_failed(struct exchange *exchange, struct member *member)
 {
@@ -289,11 +269,7 @@ static void clear_failed(struct exchange *exchange, struct member *member)
     if (before == NULL || before->is_open || restarts(member) || member->of->action == CHANGE_RECONFIGURE)
         return;
     member->before = NULL;
-    if (!generation_is_busy(before)) {
-        crew_remove(exchange->crew, before);
-        return;
-    }
-    leave_record(exchange, before);
+    crew_dismiss(exchange->crew, before);
 }
 
 static enum berth_code load_settings(struct exchange *exchange, struct member *member)
@@ -384,7 +360,7 @@ static bool close_failed(struct exchange *exchange, struct member *member)
         return true;
     if (before->is_open &&
         ledger_is_used(registry_ledger(exchange->crew->ground.host.registry), &before->host)) {
-        leave_record(exchange, before);
+        crew_leave_record(exchange->crew, before);
         crew_retire(exchange->crew, before);
         member->before = NULL;
         return true;
@@ -747,10 +723,7 @@ static void end_stopped(struct exchange *exchange, struct member *member)
 
     if (plugin->planned == NULL)
         remove_routes(exchange, member->before->source.entry->plugin);
-    if (!generation_is_busy(member->before))
-        crew_remove(exchange->crew, member->before);
-    else
-        leave_record(exchange, member->before);
+    crew_dismiss(exchange->crew, member->before);
     member->before = NULL;
 }
 
@@ -932,10 +905,7 @@ static bool close_after(struct exchange *exchange)
             generation_close(member->after, BERTH_ENDING_REMOVED);
         if (steps_are_pending(&member->after->steps))
             return false;
-        if (generation_is_busy(member->after))
-            leave_record(exchange, member->after);
-        else
-            crew_remove(exchange->crew, member->after);
+        crew_dismiss(exchange->crew, member->after);
         member->after = NULL;
     }
     return true;

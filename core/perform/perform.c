@@ -291,6 +291,8 @@ static void answer(struct perform *perform, enum berth_code code, const char *me
     perform->exchange = NULL;
     if (perform->options.host.listeners != NULL)
         (report.code == BERTH_OK ? listeners_sweep : listeners_give_up)(perform->options.host.listeners);
+    if (perform->phase == PHASE_RUNNING)
+        crew_forget_attempts(&perform->crew);
     request->on_done(request, &report);
     forget_results(perform);
     wake(perform);

@@ -365,6 +365,11 @@ static void forget_cause(struct registry *registry, const struct registry_plugin
             registry->records[i]->plugin.cause = NULL;
 }
 
+static void note_removed(struct registry *registry, struct registry_plugin *plugin)
+{
+    registry_blame(registry, plugin, BERTH_STATE_STOPPED, BERTH_OK, "removed: no file provides it", NULL);
+}
+
 /* Its plan goes, and no generation has it. */
 static void outlive_plan(struct registry *registry, struct record *record)
 {
@@ -372,7 +377,7 @@ static void outlive_plan(struct registry *registry, struct record *record)
 
     if (record->ghost == NULL) {
         record->ghost = ghost_create(plugin->entry);
-        registry_blame(registry, plugin, BERTH_STATE_STOPPED, BERTH_OK, "removed: no file provides it", NULL);
+        note_removed(registry, plugin);
     }
     plugin->entry = &record->ghost->entry;
 }
@@ -528,6 +533,14 @@ void registry_leave(struct registry *registry, struct registry_plugin *plugin)
         plugin->entry = plugin->planned;
     }
     note_change(registry);
+}
+
+void registry_forget_attempt(struct registry *registry, struct registry_plugin *plugin)
+{
+    if (plugin->planned != NULL)
+        take_verdict(registry, plugin);
+    else
+        note_removed(registry, plugin);
 }
 
 static void add_record(struct registry *registry, struct record *record)

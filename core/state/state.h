@@ -130,6 +130,9 @@ void registry_take(struct registry *registry, struct registry_plugin *plugin, co
 void registry_number(struct registry *registry, struct registry_plugin *plugin);
 /** Its generation has ended. State and reason stay. */
 void registry_leave(struct registry *registry, struct registry_plugin *plugin);
+/** What its last generation came to does not count any more: it is what the newest plan says. Not while a
+ * generation has the record. */
+void registry_forget_attempt(struct registry *registry, struct registry_plugin *plugin);
 /** Another record for a plugin whose own is taken, which becomes its `next`. */
 struct registry_plugin *registry_stage(struct registry *registry, struct registry_plugin *plugin);
 /** The `next` of a record takes its place; the record remains beside it until registry_forget. */

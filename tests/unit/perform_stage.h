@@ -391,6 +391,7 @@ static inline struct change_running describe(const struct generation *generation
         .settings = world != NULL ? world->world.settings : NULL,
         .generation = generation->plugin->generation,
         .is_ready = registry_plugin_is_ready(generation->plugin),
+        .is_left_open = generation->is_open && !registry_plugin_is_ready(generation->plugin),
         .has_interface = generation->source.entry->plugin->interface != NULL,
     };
 }

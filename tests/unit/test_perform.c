@@ -353,6 +353,42 @@ static void one_that_failed_may_be_mended(void **state)
     stage_end();
 }
 
+/* Whether one can run is asked anew when it is back, whatever it came to before. */
+static void an_attempt_is_forgotten_with_its_plugin(void **state)
+{
+    static const char *const without[] = {"", "disabled_plugins: [io.x.user.v1.user]"};
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *const *fewer = i == 0 ? MODULES(STORE("1.0.0")) : MODULES(STORE("1.0.0"), USER);
+
+        stage_start(MODULES(GUARD("1.0.0")), "");
+        stage_fault("io.x.store.v1.store", "1.0.0", "init fails");
+        stage_change(MODULES(STORE("1.0.0"), USER), "");
+        assert_int_equal(stage_plugin("io.x.user.v1.user")->state, BERTH_STATE_BLOCKED);
+        stage_change(fewer, without[i]);
+        assert_int_equal(stage_plugin("io.x.user.v1.user")->state,
+                         i == 0 ? BERTH_STATE_STOPPED : BERTH_STATE_DISABLED);
+        assert_false(stage_plugin("io.x.user.v1.user")->is_taken);
+        stage_change(i == 0 ? MODULES(STORE("2.0.0")) : MODULES(STORE("2.0.0"), USER), without[i]);
+        assert_change(MODULES(STORE("2.0.0"), USER), "init user1, two user1, ",
+                      "start io.x.user.v1.user OK\n");
+        stage_end();
+    }
+}
+
+static void one_that_failed_while_it_ran_is_closed_when_it_goes(void **state)
+{
+    stage_start(MODULES(GUARD("1.0.0")), "");
+    stage_fault("io.x.store.v1.store", "1.0.0", "serve fails");
+    stage_change(MODULES(GUARD("1.0.0"), STORE("1.0.0")), "");
+    assert_int_equal(stage_plugin("io.x.store.v1.store")->state, BERTH_STATE_FAILED);
+    assert_int_equal(stage.open, 2);
+    assert_change(MODULES(GUARD("1.0.0")), "close store1, ", "stop io.x.store.v1.store OK\n");
+    assert_int_equal(stage.open, 1);
+    assert_false(stage_plugin("io.x.store.v1.store")->is_taken);
+    stage_end();
+}
+
 static void no_call_passes_without_the_interceptor_that_is_replaced(void **state)
 {
     struct berth_stream stream;
@@ -590,6 +626,8 @@ int main(void)
         cmocka_unit_test(settings_are_taken_in_place),
         cmocka_unit_test(plugins_come_and_go),
         cmocka_unit_test(one_that_failed_may_be_mended),
+        cmocka_unit_test(an_attempt_is_forgotten_with_its_plugin),
+        cmocka_unit_test(one_that_failed_while_it_ran_is_closed_when_it_goes),
         cmocka_unit_test(no_call_passes_without_the_interceptor_that_is_replaced),
         cmocka_unit_test(requests_wait_for_their_turn_and_each_is_answered),
         cmocka_unit_test(the_ledger_names_who_holds_what),

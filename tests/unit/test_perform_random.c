@@ -271,6 +271,18 @@ static bool count_open(void *context, const struct generation *generation)
     return true;
 }
 
+/* What the newest plan does not run is gone, or somebody was told of its stop. */
+static bool check_wanted(void *context, const struct generation *generation)
+{
+    const struct registry_plugin *plugin = registry_find(stage.registry, generation_uri(generation));
+
+    if ((plugin->planned == NULL || !plan_entry_will_run(plugin->planned)) &&
+        !was_told[number_of(generation_uri(generation))])
+        fail_msg("%s lives (%s), and the plan does not run it; the report:\n%s", generation_uri(generation),
+                 berth_state_name(plugin->state), stage.report);
+    return true;
+}
+
 /* What is replaced has gone by now, unless it hangs, and nothing else is open than what the machine knows. */
 static void check_the_crew(void)
 {
@@ -278,6 +290,7 @@ static void check_the_crew(void)
 
     perform_each_living(stage.perform, count_open, &open);
     assert_int_equal(open, stage.open);
+    perform_each(stage.perform, check_wanted, NULL);
 }
 
 /* From a fresh start on, with the same faults. */
