@@ -282,16 +282,21 @@ static void on_loading_line(void *context, enum berth_log_level level, const cha
         log_plugin(level, uri, "failed: %s: %s", berth_code_name(code), text);
 }
 
+static struct watchdog_limits loop_limits(const struct settings *settings)
+{
+    return (struct watchdog_limits){
+        .warn_after_ns = settings->loop.warn_after_ns,
+        .stall_after_ns = settings->loop.stall_after_ns,
+        .abort_after_ns = settings->loop.abort_after_ns,
+    };
+}
+
 static void start_watchdog(struct daemon *daemon)
 {
-    const struct settings_loop *limits = &daemon->survey->settings->loop;
-
     daemon->watchdog = watchdog_start(&(struct watchdog_options){
         .clock = &daemon->clock,
         .running = &daemon->running,
-        .warn_after_ns = limits->warn_after_ns,
-        .stall_after_ns = limits->stall_after_ns,
-        .abort_after_ns = limits->abort_after_ns,
+        .limits = loop_limits(daemon->survey->settings),
         .alive_us = notify_watchdog_us(),
         .on_alive = notify_watchdog,
     });
@@ -479,8 +484,13 @@ static struct settings_timeouts find_timeouts(void *context, const char *uri)
 /* A level that was set at run time stays, unless the configuration has another one now. */
 static void apply_settings(struct daemon *daemon, struct survey *survey)
 {
+    const struct watchdog_limits limits = loop_limits(survey->settings);
+
     if (survey->settings->log_level != daemon->survey->settings->log_level)
         log_set_level(survey->settings->log_level);
+    log_set_format(survey->settings->log_format);
+    watchdog_limit(daemon->watchdog, &limits);
+    perform_set_prepare_threads(daemon->perform, survey->settings->prepare_threads);
     daemon->loading.modules.max_resident = survey->settings->upgrade.max_resident_bytes;
     perform_set_timeouts(daemon->perform, find_timeouts, survey->settings);
     watch_files(daemon, survey->settings);

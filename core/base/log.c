@@ -23,13 +23,11 @@
 /* How long writing a line may block. */
 #define PATIENCE_MS 200
 
-static struct {
-    enum log_format format;
-    int fd;
-    bool has_priorities;
-} output = {LOG_TEXT, STDERR_FILENO, false};
+static int output_fd = STDERR_FILENO;
 
 /* Read by any thread. */
+static atomic_int output_format = LOG_TEXT;
+static atomic_bool has_priorities;
 static atomic_int daemon_level = BERTH_LOG_INFO;
 /* The highest that a plugin has for itself; -1: none has one. So most lines need no look at their plugin. */
 static atomic_int highest_own_level = -1;
@@ -41,6 +39,8 @@ static const struct berth_trace *(*_Atomic find_trace)(void);
 static atomic_uint lost;
 
 struct line {
+    /* All of a line has the format that it began with. */
+    enum log_format format;
     char bytes[LINE_MAX_BYTES];
     size_t length;
     bool is_cut;
@@ -48,20 +48,25 @@ struct line {
 
 void log_start(enum berth_log_level level, enum log_format format, int fd)
 {
+    output_fd = fd;
     log_set_level(level);
-    output.format = format;
-    output.fd = fd;
-    output.has_priorities = format == LOG_JOURNAL || log_format_of(fd) == LOG_JOURNAL;
+    log_set_format(format);
+}
+
+void log_set_format(enum log_format format)
+{
+    atomic_store(&has_priorities, format == LOG_JOURNAL || log_format_of(output_fd) == LOG_JOURNAL);
+    atomic_store(&output_format, (int)format);
 }
 
 enum log_format log_format_in_use(void)
 {
-    return output.format;
+    return (enum log_format)atomic_load(&output_format);
 }
 
 bool log_has_priorities(void)
 {
-    return output.has_priorities;
+    return atomic_load(&has_priorities);
 }
 
 bool log_is_on(enum berth_log_level level)
@@ -164,10 +169,10 @@ static void add_byte(struct line *line, unsigned char byte)
         add_text(line, "\\n");
     else if (byte == '\t')
         add_text(line, "\\t");
-    else if (output.format == LOG_JSON && byte >= 0x80)
+    else if (line->format == LOG_JSON && byte >= 0x80)
         add_text(line, "\\ufffd");
     else {
-        snprintf(escape, sizeof(escape), output.format == LOG_JSON ? "\\u%04x" : "\\x%02x", byte);
+        snprintf(escape, sizeof(escape), line->format == LOG_JSON ? "\\u%04x" : "\\x%02x", byte);
         add_text(line, escape);
     }
 }
@@ -178,7 +183,7 @@ static void add_character(struct line *line, const char *text, size_t bytes)
     unsigned point = berth_utf8_code_point(text, bytes);
     char escape[16];
 
-    if (output.format != LOG_JSON || bytes == 1) {
+    if (line->format != LOG_JSON || bytes == 1) {
         for (size_t i = 0; i < bytes; i++)
             add_byte(line, (unsigned char)text[i]);
         return;
@@ -198,7 +203,7 @@ static void add_escaped(struct line *line, const char *text)
     for (size_t i = 0; i < length;) {
         size_t bytes = berth_utf8_character(text + i, length - i);
 
-        if (output.format == LOG_JSON && (text[i] == '"' || text[i] == '\\'))
+        if (line->format == LOG_JSON && (text[i] == '"' || text[i] == '\\'))
             add(line, "\\", 1);
         if (bytes == 0)
             add_byte(line, (unsigned char)text[i]);
@@ -233,7 +238,7 @@ static void add_priority(struct line *line, enum berth_log_level level)
 {
     static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
 
-    if (output.has_priorities)
+    if (log_has_priorities())
         add_text(line, priorities[level]);
 }
 
@@ -241,7 +246,7 @@ static void add_head(struct line *line, enum berth_log_level level)
 {
     char name[16];
 
-    if (output.format == LOG_JOURNAL)
+    if (line->format == LOG_JOURNAL)
         return;
     add_time(line);
     snprintf(name, sizeof(name), " %-5s ", berth_log_level_name(level));
@@ -423,7 +428,7 @@ static void format_json(struct line *line, enum berth_log_level level, const cha
 /* Waits briefly, unless the previous line was lost. */
 static bool has_room(void)
 {
-    struct pollfd poll_output = {.fd = output.fd, .events = POLLOUT};
+    struct pollfd poll_output = {.fd = output_fd, .events = POLLOUT};
     int ready;
 
     do
@@ -440,7 +445,7 @@ static bool write_bytes(const char *bytes, size_t length)
 
         if (!has_room())
             return false;
-        written = write(output.fd, bytes, length < PIPE_BUF ? length : PIPE_BUF);
+        written = write(output_fd, bytes, length < PIPE_BUF ? length : PIPE_BUF);
         if (written < 0 && errno != EINTR)
             return false;
         if (written > 0) {
@@ -453,10 +458,11 @@ static bool write_bytes(const char *bytes, size_t length)
 
 static void format_line(struct line *line, enum berth_log_level level, const char *uri, const char *text)
 {
+    line->format = log_format_in_use();
     line->length = 0;
     line->is_cut = false;
     add_priority(line, level);
-    if (output.format == LOG_JSON) {
+    if (line->format == LOG_JSON) {
         format_json(line, level, uri, text);
     } else {
         format_text(line, level, uri, text);

@@ -34,6 +34,8 @@ struct log_names {
  * of every format have its priorities. Before any thread is started.
  */
 void log_start(enum berth_log_level level, enum log_format format, int fd);
+/** From any thread; each line has one format. */
+void log_set_format(enum log_format format);
 /** The format in use, and whether lines begin with "<3>". Async-signal-safe. */
 enum log_format log_format_in_use(void);
 bool log_has_priorities(void);

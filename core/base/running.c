@@ -32,6 +32,7 @@ static _Atomic(struct running_plugin *) buckets[BUCKETS];
 
 static struct running_thread *loop_thread;
 static _Thread_local struct running_thread *this_thread;
+/* The loop's own, as the next. */
 static struct running_limits limits;
 /* Below it no entry can be too slow, whatever a tick is worth. */
 static uint64_t slow_ticks = UINT64_MAX;
@@ -624,7 +625,7 @@ void running_allow(uint64_t limit_ns)
 
     if (depth > 0 && depth <= RUNNING_DEPTH_MAX)
         atomic_store_explicit(&thread->frames[depth - 1].limit_ns, limit_ns, memory_order_relaxed);
-    if (limit_ns > 0 && limit_ns < limits.soon_ns && thread != NULL && thread->is_loop)
+    if (limit_ns > 0 && thread != NULL && thread->is_loop && limit_ns < limits.soon_ns)
         limits.on_soon();
 }
 

@@ -122,6 +122,7 @@ static void add_differences(struct config_json *json, const struct settings_diff
         config_json_string(json, "file", mark->file);
         config_json_integer(json, "line", mark->line);
         config_json_integer(json, "column", mark->column);
+        config_json_string(json, "changed_file", differences[i].changed_file);
         config_json_bool(json, "removed", differences[i].is_removed);
         config_json_bool(json, "needs_restart_of_daemon", differences[i].needs_restart);
         config_json_close(json, '}');

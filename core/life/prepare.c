@@ -171,6 +171,12 @@ static struct prepare_job *take(struct prepare_pool *pool)
     return job;
 }
 
+/* Under the lock. */
+static bool is_surplus(const struct prepare_pool *pool)
+{
+    return pool->count - pool->stuck > pool->limit;
+}
+
 static void thread_main(void *argument)
 {
     struct prepare_pool *pool = argument;
@@ -179,7 +185,7 @@ static void thread_main(void *argument)
     running_thread_begin(&running, false);
     signal_stack_begin();
     uv_mutex_lock(&pool->lock);
-    while (!pool->is_closing) {
+    while (!pool->is_closing && !is_surplus(pool)) {
         if (pool->waiting.first != NULL) {
             work(pool, take(pool));
             continue;
@@ -188,6 +194,7 @@ static void thread_main(void *argument)
         uv_cond_wait(&pool->wake_threads, &pool->lock);
         pool->idle--;
     }
+    pool->count--;
     uv_mutex_unlock(&pool->lock);
     signal_stack_end();
     running_thread_end();
@@ -291,6 +298,16 @@ struct prepare_pool *prepare_pool_create(uv_loop_t *loop, unsigned threads)
     if (uv_mutex_init(&pool->lock) != 0 || uv_cond_init(&pool->wake_threads) != 0)
         abort();
     return pool;
+}
+
+void prepare_pool_limit(struct prepare_pool *pool, unsigned threads)
+{
+    uv_mutex_lock(&pool->lock);
+    pool->limit = threads > 0 ? threads : 1;
+    uv_cond_broadcast(&pool->wake_threads);
+    for (size_t i = pool->waiting.count; i > 0 && pool->waiting.first != NULL; i--)
+        staff(pool);
+    uv_mutex_unlock(&pool->lock);
 }
 
 void prepare_submit(struct prepare_pool *pool, struct prepare_job *job)

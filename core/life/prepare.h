@@ -47,6 +47,8 @@ struct prepare_job {
 
 /** Starts no thread before there is work. @return NULL if the handle cannot be created. */
 struct prepare_pool *prepare_pool_create(uv_loop_t *loop, unsigned threads);
+/** At most this many from here on; threads beyond that end once their job has. */
+void prepare_pool_limit(struct prepare_pool *pool, unsigned threads);
 /** Jobs begin in this order. */
 void prepare_submit(struct prepare_pool *pool, struct prepare_job *job);
 /**

@@ -746,6 +746,15 @@ void perform_each_living(const struct perform *perform,
         return;
 }
 
+void perform_set_prepare_threads(struct perform *perform, unsigned threads)
+{
+    struct generation_ground *ground = &perform->crew.ground;
+
+    ground->prepare_threads = threads;
+    if (ground->pool != NULL)
+        prepare_pool_limit(ground->pool, threads);
+}
+
 void perform_set_timeouts(struct perform *perform,
                           struct settings_timeouts (*find)(void *context, const char *uri), void *context)
 {

@@ -133,6 +133,8 @@ void perform_each_living(const struct perform *perform,
 /** Gives each generation the deadlines that `find` has for it, from its next step on. */
 void perform_set_timeouts(struct perform *perform,
                           struct settings_timeouts (*find)(void *context, const char *uri), void *context);
+/** At most so many plugins in prepare at once, from here on. */
+void perform_set_prepare_threads(struct perform *perform, unsigned threads);
 /** Names each prepare that runs and each step that is pending, within its deadline. */
 void perform_each_pending(const struct perform *perform,
                           void (*on_pending)(void *context, const char *uri, const char *step),

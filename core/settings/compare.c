@@ -169,6 +169,22 @@ static void compare_values(const struct config_values *before, const struct conf
     config_text_finish(&comparison.path);
 }
 
+static void note_files(const struct settings_section *before, const struct settings_section *after,
+                       struct settings_differences *found)
+{
+    static const struct config_mark nowhere = {0};
+    const struct settings_file *file;
+    size_t place = 0;
+
+    while ((file = settings_next_changed_file(before, after, &place)) != NULL) {
+        size_t count = found->count;
+
+        note(found, file->setting, &nowhere, false);
+        if (found->count > count)
+            found->items[count].changed_file = memory_copy(file->path);
+    }
+}
+
 void settings_compare_plugin(const struct settings *before, const struct settings *after, const char *uri,
                              struct settings_differences *ret_found)
 {
@@ -179,9 +195,10 @@ void settings_compare_plugin(const struct settings *before, const struct setting
     *ret_found = (struct settings_differences){0};
     if (old == NULL || new == NULL)
         return;
-    if (old->values != NULL && new->values != NULL)
+    if (old->values != NULL && new->values != NULL) {
         compare_values(old->values, new->values, ret_found);
-    else if (old->written != new->written)
+        note_files(old, new, ret_found);
+    } else if (old->written != new->written)
         note(ret_found, "", new->node != NULL ? &new->node->key_mark : &nowhere, new->node == NULL);
 }
 
@@ -208,15 +225,10 @@ bool settings_isolation_differs(const struct settings *before, const struct sett
     return differs;
 }
 
-/* What is decided once, at the start of the process. */
+/* Plugins have files in these folders, and were told where. */
 static bool needs_restart_of_daemon(const char *path)
 {
-    static const char *const names[] = {"root", "state", "prepare_threads", "version", "log.format"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(path, names[i]) == 0)
-            return true;
-    return strncmp(path, "loop.", strlen("loop.")) == 0;
+    return strcmp(path, "root") == 0 || strcmp(path, "state") == 0;
 }
 
 void settings_compare_daemon(const struct settings *before, const struct settings *after,
@@ -234,6 +246,8 @@ char *settings_difference_explain(const struct settings_difference *difference)
     const char *verb = difference->is_removed ? "was reset to its default" : "changed";
     const struct config_mark *mark = &difference->mark;
 
+    if (difference->changed_file != NULL)
+        return memory_format("%s: %s changed", what, difference->changed_file);
     if (mark->file == NULL)
         return memory_format("%s %s", what, verb);
     if (mark->line == 0)
@@ -250,6 +264,7 @@ void settings_differences_finish(struct settings_differences *differences)
     for (size_t i = 0; i < differences->count; i++) {
         free(differences->items[i].path);
         free((char *)differences->items[i].mark.file);
+        free(differences->items[i].changed_file);
     }
     free(differences->items);
     *differences = (struct settings_differences){0};

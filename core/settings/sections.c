@@ -376,6 +376,7 @@ static bool check_section(struct settings *settings, struct settings_section *se
     options.partial = section->disabled || section->unset != NULL;
     options.look_at_files = settings->store->look_at_files && !options.partial;
     section->values = config_values_create(section->plugin->config, section->node, &options, diagnostics);
+    settings_find_files(settings->store, section);
     return section->values != NULL;
 }
 

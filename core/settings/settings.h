@@ -253,6 +253,8 @@ struct settings_difference {
     char *path;
     /** Where it is set; if it was reset to its default, where it was set before. No file: neither. */
     struct config_mark mark;
+    /** The setting is the same, but what the file that it names holds is not; else NULL. */
+    char *changed_file;
     bool is_removed;
     /** Of the daemon's own settings: the old value stays in effect until berthd starts again. */
     bool needs_restart;
@@ -268,8 +270,9 @@ struct settings_differences {
 };
 
 /**
- * What differs in one plugin's section, after settings_check_plugins of both. None for a plugin that one of
- * them does not know. Two sections that await the plugin's own migration are compared as written.
+ * What differs in one plugin's section, after settings_check_plugins of both: values, and for a plugin that
+ * takes changes in place also files that they name. None for a plugin that one of them does not know. Two
+ * sections that await the plugin's own migration are compared as written.
  *
  * @param ret_found  to be finished. Independent of both.
  */
@@ -280,7 +283,7 @@ bool settings_isolation_differs(const struct settings *before, const struct sett
 /** The same for the daemon's own settings, without the plugins' sections. */
 void settings_compare_daemon(const struct settings *before, const struct settings *after,
                              struct settings_differences *ret_found);
-/** "limits.burst changed at conf.d/20.yaml:7:3", malloced. */
+/** "limits.burst changed at conf.d/20.yaml:7:3", or "tls_key: /etc/x/key.pem changed"; malloced. */
 char *settings_difference_explain(const struct settings_difference *difference);
 void settings_differences_finish(struct settings_differences *differences);
 

@@ -3,6 +3,8 @@
 #ifndef CORE_SETTINGS_STORE_H
 #define CORE_SETTINGS_STORE_H
 
+#include <sys/stat.h>
+
 #include <config/tree/arena.h>
 #include <config/schema/value.h>
 
@@ -26,6 +28,15 @@ struct former_parts {
     size_t count;
 };
 
+/** A file that a setting names, as it was when the configuration was read. */
+struct settings_file {
+    /** "tls_cert" or "servers[2].key". */
+    const char *setting;
+    const char *path;
+    bool exists;
+    struct stat status;
+};
+
 /** One plugin and what the configuration says about it. */
 struct settings_section {
     const struct manifest_plugin *plugin;
@@ -45,6 +56,9 @@ struct settings_section {
     /** When its check started, on the clock of uv_hrtime(), and how long it took. */
     uint64_t check_start_ns, check_ns;
     struct config_values *values;
+    /** Of a plugin that takes changes in place. */
+    struct settings_file *files;
+    size_t file_count;
 };
 
 struct settings_store {
@@ -76,6 +90,15 @@ extern const struct schema settings_schema;
 extern const struct schema settings_isolation_schema;
 /** Fills settings->plan.isolation from the checked values. */
 void settings_fill_isolation(struct settings *settings);
+
+/** Lists the section's files, in the store's memory, if its plugin can take changes in place. */
+void settings_find_files(struct settings_store *store, struct settings_section *section);
+/**
+ * The next file that both name and that has changed meanwhile, symlinks followed; NULL: none.
+ * @param place  where to go on; starts as 0.
+ */
+const struct settings_file *settings_next_changed_file(const struct settings_section *before,
+                                                       const struct settings_section *after, size_t *place);
 
 /** NULL for a plugin that was not found. */
 struct settings_section *settings_find_section(const struct settings *settings, const char *uri);

@@ -99,13 +99,17 @@ uint64_t watch_clock_end_await(struct watch_clock *clock);
 
 struct watchdog;
 
+/** As in the settings `loop`; 0: off. */
+struct watchdog_limits {
+    uint64_t warn_after_ns, stall_after_ns, abort_after_ns;
+};
+
 struct watchdog_options {
     /** Started; outlives the watchdog. */
     struct watch_clock *clock;
     /** The running word of the loop's thread. */
     struct running_thread *running;
-    /** As in the settings `loop`; 0: off. */
-    uint64_t warn_after_ns, stall_after_ns, abort_after_ns;
+    struct watchdog_limits limits;
     /**
      * The service manager wants a sign of life every so often; 0: never. It comes from the loop, and while
      * the loop is stuck from the watchdog's thread, if a step has it that is within its own deadline.
@@ -116,6 +120,8 @@ struct watchdog_options {
 
 /** From the loop's thread, which is the one that is watched. One at a time. */
 struct watchdog *watchdog_start(const struct watchdog_options *options);
+/** Other limits from here on. From the loop's thread. */
+void watchdog_limit(struct watchdog *watchdog, const struct watchdog_limits *limits);
 /** Closes its handle on the loop, which must run once more before watchdog_destroy. NULL: does nothing. */
 void watchdog_stop(struct watchdog *watchdog);
 void watchdog_destroy(struct watchdog *watchdog);

@@ -52,16 +52,17 @@ struct watchdog {
     uv_timer_t alive;
     pthread_t loop_thread, thread;
     int wake_fd, signal;
-    uint64_t rest_ms;
     bool has_thread;
     atomic_bool is_stopping;
+    /* Set by the loop, read by the thread. */
+    atomic_uint_least64_t stall_ns, abort_ns;
     /* From here on the thread's own. The moves that the loop had made when it was seen first where it is. */
     uint64_t moves, since_ms;
     /* Until then it was not stuck. */
     uint64_t free_ms;
     /* The time by which the thread itself was late, which is not the loop's fault. */
     uint64_t late_ms;
-    uint64_t look_ms, told_alive_ms, crowded_ms;
+    uint64_t told_alive_ms, crowded_ms;
     bool is_told, is_often;
     /* The loop's word when last seen, and when it was seen to have changed within this turn. */
     unsigned version;
@@ -80,6 +81,30 @@ static uint64_t at_most(uint64_t one, uint64_t other)
 static uint64_t now_ms(void)
 {
     return uv_hrtime() / MS;
+}
+
+/* The first of the limits that is on; 0: none is. */
+static uint64_t first_limit(const struct watchdog *watchdog)
+{
+    uint64_t stall_ns = atomic_load(&watchdog->stall_ns), abort_ns = atomic_load(&watchdog->abort_ns);
+
+    return stall_ns == 0 || (abort_ns > 0 && abort_ns < stall_ns) ? abort_ns : stall_ns;
+}
+
+/* How often it looks while the loop moves. */
+static uint64_t look_ms(const struct watchdog *watchdog)
+{
+    uint64_t limit_ns = first_limit(watchdog);
+
+    return limit_ns > 0 ? at_most(LOOK_MAX_MS, limit_ns / MS / LOOKS + 1) : LOOK_MAX_MS;
+}
+
+/* How long it sleeps while the loop waits. */
+static uint64_t rest_ms(const struct watchdog *watchdog)
+{
+    uint64_t limit_ns = first_limit(watchdog);
+
+    return limit_ns > 0 ? at_most(limit_ns / MS + 1, INT32_MAX) : REST_MS;
 }
 
 static void format_span(uint64_t ns, char *text, size_t size)
@@ -315,7 +340,7 @@ static void abort_loop(struct watchdog *watchdog, uint64_t stuck_ns)
     char span[32], limit[CONFIG_UNITS_MAX];
 
     format_span(stuck_ns, span, sizeof(span));
-    config_format_duration((int64_t)watchdog->options.abort_after_ns, limit);
+    config_format_duration((int64_t)atomic_load(&watchdog->abort_ns), limit);
     log_line(BERTH_LOG_ERROR, "the loop has been stuck for %s; aborting after %s (loop.abort_after)", span,
              limit);
     /* Sent to the loop's thread, so that the core dump and the crash report start with what it does. */
@@ -380,7 +405,8 @@ static uint64_t judge(struct watchdog *watchdog)
     struct running_word words[RUNNING_DEPTH_MAX];
     unsigned count = running_look_all(options->running, words);
     const struct running_word *step = find_step(words, count);
-    uint64_t late_ns = watchdog->late_ms * MS, pause = watchdog->look_ms, stuck_ns, step_ns, lasted_ns;
+    uint64_t stall_ns = atomic_load(&watchdog->stall_ns), abort_ns = atomic_load(&watchdog->abort_ns);
+    uint64_t late_ns = watchdog->late_ms * MS, pause = look_ms(watchdog), stuck_ns, step_ns, lasted_ns;
 
     note_change(watchdog);
     correct_since(watchdog, words, count);
@@ -395,16 +421,16 @@ static uint64_t judge(struct watchdog *watchdog)
             tell_overdue(watchdog, step);
         pause = wait_until(step->limit_ns, step_ns, pause);
     }
-    if (options->stall_after_ns > 0 && stuck_ns >= options->stall_after_ns && !watchdog->is_told) {
+    if (stall_ns > 0 && stuck_ns >= stall_ns && !watchdog->is_told) {
         watchdog->is_told = true;
         watch_clock_await(options->clock, watchdog->wake_fd);
         tell_stuck(watchdog, words, count, stuck_ns);
     }
     lasted_ns = count > 0 ? at_most(stuck_ns, age_ns(&words[count - 1])) : quiet_ns(watchdog, stuck_ns);
-    if (options->abort_after_ns > 0 && lasted_ns >= options->abort_after_ns)
+    if (abort_ns > 0 && lasted_ns >= abort_ns)
         abort_loop(watchdog, lasted_ns);
-    pause = wait_until(options->stall_after_ns, stuck_ns, pause);
-    return wait_until(options->abort_after_ns, lasted_ns, pause);
+    pause = wait_until(stall_ns, stuck_ns, pause);
+    return wait_until(abort_ns, lasted_ns, pause);
 }
 
 /* @return is the loop where it was, or in a turn that has just been seen? */
@@ -487,7 +513,7 @@ static void rest(struct watchdog *watchdog)
 {
     stamp_often(watchdog, false);
     watchdog->late_ms = 0;
-    doze(watchdog, watchdog->rest_ms);
+    doze(watchdog, rest_ms(watchdog));
     /* Where the loop stood meanwhile nobody knows, so it is not blamed for that time. */
     if (watchdog->late_ms > 0)
         watchdog->free_ms = now_ms();
@@ -529,14 +555,6 @@ static bool start_thread(struct watchdog *watchdog)
     return error == 0;
 }
 
-/* The first of the limits that is on; 0: none is. */
-static uint64_t first_limit_of(const struct watchdog_options *options)
-{
-    uint64_t stall_ns = options->stall_after_ns, abort_ns = options->abort_after_ns;
-
-    return stall_ns == 0 || (abort_ns > 0 && abort_ns < stall_ns) ? abort_ns : stall_ns;
-}
-
 /* One watchdog at a time: a step that may last less than the thread rests is looked at from its beginning. */
 static int step_fd = -1;
 
@@ -548,16 +566,28 @@ static void wake_for_step(void)
     (void)written;
 }
 
+void watchdog_limit(struct watchdog *watchdog, const struct watchdog_limits *limits)
+{
+    atomic_store(&watchdog->stall_ns, limits->stall_after_ns);
+    atomic_store(&watchdog->abort_ns, limits->abort_after_ns);
+    running_limit(&(struct running_limits){.slow_ns = limits->warn_after_ns,
+                                           .on_slow = on_slow,
+                                           .soon_ns = watchdog->has_thread ? rest_ms(watchdog) * MS : 0,
+                                           .on_soon = wake_for_step});
+    /* It may rest for as long as the limits before allowed. */
+    if (watchdog->has_thread)
+        wake_for_step();
+}
+
 struct watchdog *watchdog_start(const struct watchdog_options *options)
 {
     struct watchdog *watchdog = memory_allocate(1, sizeof(*watchdog));
-    uint64_t limit_ns = first_limit_of(options);
 
     watchdog->options = *options;
     watchdog->loop_thread = pthread_self();
     watchdog->moves = UINT64_MAX;
-    watchdog->look_ms = limit_ns > 0 ? at_most(LOOK_MAX_MS, limit_ns / MS / LOOKS + 1) : LOOK_MAX_MS;
-    watchdog->rest_ms = limit_ns > 0 ? at_most(limit_ns / MS + 1, INT32_MAX) : REST_MS;
+    atomic_store(&watchdog->stall_ns, options->limits.stall_after_ns);
+    atomic_store(&watchdog->abort_ns, options->limits.abort_after_ns);
     watchdog->signal = threads_take_signal(on_signal);
     uv_timer_init(options->clock->loop, &watchdog->alive);
     /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
@@ -570,10 +600,7 @@ struct watchdog *watchdog_start(const struct watchdog_options *options)
     watchdog->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     watchdog->has_thread = watchdog->wake_fd >= 0 && start_thread(watchdog);
     step_fd = watchdog->wake_fd;
-    running_limit(&(struct running_limits){.slow_ns = options->warn_after_ns,
-                                           .on_slow = on_slow,
-                                           .soon_ns = watchdog->has_thread ? watchdog->rest_ms * MS : 0,
-                                           .on_soon = wake_for_step});
+    watchdog_limit(watchdog, &options->limits);
     if (!watchdog->has_thread)
         log_line(BERTH_LOG_WARN, "cannot start the watchdog thread: a stuck loop will not be reported");
     return watchdog;

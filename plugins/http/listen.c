@@ -64,9 +64,11 @@ static bool is_same_place(const struct http_place *left, const struct http_place
 enum berth_code http_move(struct berth_rpc_plugin *self, const struct http_place *before,
                           const struct http_place *place, struct berth_error *err)
 {
-    /* TLS files that keep their names are watched. */
-    if (is_same_place(before, place))
-        return BERTH_OK;
     /* Without an address the plugin is skipped, which the host decides. */
-    return place->address == NULL ? BERTH_RESTART : http_listen(self, place, err);
+    if (place->address == NULL)
+        return BERTH_RESTART;
+    if (!is_same_place(before, place))
+        return http_listen(self, place, err);
+    /* What files of the same names hold may be other than before. */
+    return place->tls.certificate_file == NULL ? BERTH_OK : berth_rpc_plugin_set_tls(self, &place->tls, err);
 }

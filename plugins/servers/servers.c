@@ -268,12 +268,25 @@ static bool is_same_text(const char *left, const char *right)
     return left == right || (left != NULL && right != NULL && strcmp(left, right) == 0);
 }
 
-/* Files that keep their names are watched. */
 static bool grpc_tcp_moves(const struct grpc_tcp_config *before, const struct grpc_tcp_config *after)
 {
     return !is_same_text(before->address, after->address) ||
            !is_same_text(before->tls_cert, after->tls_cert) ||
            !is_same_text(before->tls_key, after->tls_key) || !is_same_text(before->tls_ca, after->tls_ca);
+}
+
+/* Listens where and as the settings say. What files of the same names hold may be other than before. */
+static enum berth_code grpc_tcp_move(struct grpc_tcp *tcp, const struct grpc_tcp_config *config,
+                                     struct berth_error *err)
+{
+    const struct berth_rpc_tls_options tls = tls_options(config);
+
+    /* Without an address the plugin is skipped, which the host decides. */
+    if (config->address == NULL)
+        return BERTH_RESTART;
+    if (grpc_tcp_moves(&tcp->config, config))
+        return grpc_tcp_listen(tcp, config, err);
+    return config->tls_cert == NULL ? BERTH_OK : berth_rpc_plugin_set_tls(&tcp->server, &tls, err);
 }
 
 /* The address first, which alone can fail: then nothing has changed. */
@@ -288,9 +301,7 @@ enum berth_code grpc_tcp_reconfigure(const struct berth_host *host, void *instan
     if (code != BERTH_OK)
         return code;
     limits = grpc_tcp_options(&config);
-    if (grpc_tcp_moves(&tcp->config, &config))
-        /* Without an address the plugin is skipped, which the host decides. */
-        code = config.address == NULL ? BERTH_RESTART : grpc_tcp_listen(tcp, &config, err);
+    code = grpc_tcp_move(tcp, &config, err);
     if (code == BERTH_OK)
         code = berth_rpc_server_set_options(tcp->server.server, &limits, err);
     if (code != BERTH_OK) {

@@ -315,6 +315,29 @@ class Reload(Case):
         self.workshop.write_config(disabled_plugins=[CALLER], required_plugins=[CALLER])
         self.assertIn(CALLER, self.ctl(daemon, "reload", code=1).stderr)
 
+    def test_limits_of_the_loop_and_the_form_of_the_log_apply_without_a_restart(self):
+        self.workshop.add("lazy", Plugin("io.example.lazy.v1", "lazy", init="usleep(300000);"), code="#include <unistd.h>\n")
+        self.workshop.write_config(loop={"warn_after": "0s", "stall_after": "0s"})
+        daemon = self.start()
+        self.assertNotIn("blocked the loop", daemon.log)
+        self.workshop.write_config(loop={"warn_after": "100ms", "stall_after": "150ms"}, log={"format": "json"},
+                                   prepare_threads=2)
+        done = self.ctl(daemon, "reload")
+        for name in ("loop.warn_after", "loop.stall_after", "log.format", "prepare_threads"):
+            self.assertRegex(done.stdout, rf"apply       {name}\S* changed at ")
+        self.assertNotIn("restart", done.stdout + done.stderr)
+        self.ctl(daemon, "plugins", "restart", "io.example.lazy.v1.lazy")
+        daemon.wait_for_log("the loop has been stuck for")
+        daemon.wait_for_log("init of io.example.lazy.v1.lazy blocked the loop for ")
+        line = next(line for line in daemon.log.splitlines() if "blocked the loop" in line)
+        self.assertIn("init of io.example.lazy.v1.lazy", json.loads(line)["message"])
+        self.workshop.write_config(loop={"warn_after": "0s", "stall_after": "0s"}, log={"format": "text"})
+        self.ctl(daemon, "reload")
+        before = daemon.log.count("blocked the loop")
+        self.ctl(daemon, "plugins", "restart", "io.example.lazy.v1.lazy")
+        self.assertEqual(before, daemon.log.count("blocked the loop"))
+        self.assertRegex(daemon.log.splitlines()[-1], r"^\S+Z info  restart done ")
+
     def test_an_isolated_plugin_may_not_change_the_daemon(self):
         """It may have the daemon's user and reach its socket: the process that calls is one that a plugin says is its own."""
         command = f'read address && exec {BUILD / "tools/berthctl/berthctl"} --address "$address" reload'

@@ -105,6 +105,49 @@ class Tls(Case):
         self.assertIn("world", self.hello(self.secure("other")))
         self.assert_stops(self.daemon)
 
+    def test_a_directory_of_certificates_behind_a_link_may_be_switched(self):
+        """A file may be reached through links to directories, and through links to files elsewhere."""
+        self.make_server()
+        self.make_certificate("next", "other", "DNS:localhost")
+        for name, of in (("1", "server"), ("2", "next")):
+            (self.folder / "releases" / name).mkdir(parents=True)
+            for ending in ("pem", "key"):
+                shutil.copy(self.folder / f"{of}.{ending}", self.folder / "releases" / name / f"tls.{ending}")
+        (self.folder / "current").symlink_to("releases/1")
+        (self.folder / "certificates").symlink_to(self.folder / "current")
+        self.serve(tls_cert=str(self.folder / "certificates" / "tls.pem"), tls_key=str(self.folder / "certificates" / "tls.key"))
+        self.assertIn("world", self.hello(self.secure("ca")))
+        (self.folder / "switch").symlink_to("releases/2")
+        (self.folder / "switch").rename(self.folder / "current")
+        self.daemon.wait_for_log("using the changed TLS files")
+        self.assertIn("world", self.hello(self.secure("other")))
+        self.assert_stops(self.daemon)
+
+    def test_a_reload_reads_certificates_again_and_refuses_those_that_do_not_fit(self):
+        self.make_authority("ca")
+        self.make_authority("other")
+        self.make_certificate("server", "ca", "DNS:localhost")
+        self.make_certificate("next", "other", "DNS:localhost")
+        self.workshop.add_default_modules("introspection")
+        self.serve(tls_cert=str(self.folder / "server.pem"), tls_key=str(self.folder / "server.key"))
+        reload = (BERTHCTL, "--address", self.daemon.address, "reload")
+        self.assertIn("0 of ", run(*reload).stdout)
+        shutil.copy(self.folder / "next.pem", self.folder / "server.pem")
+        done = run(*reload)
+        self.assertEqual(4, done.returncode, done.stdout + done.stderr)
+        self.assertIn("tls_cert: ", done.stdout)
+        self.assertIn(f"{self.folder}/server.pem changed", done.stdout)
+        self.assertIn("does not", done.stdout + done.stderr)
+        self.assertIn("world", self.hello(self.secure("ca")))
+        self.daemon.wait_for_log("those in use stay")
+        shutil.copy(self.folder / "next.key", self.folder / "server.key")
+        done = run(*reload)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        self.assertIn("world", self.hello(self.secure("other")))
+        self.assertIn("0 of ", run(*reload).stdout)
+        self.assertEqual(1, self.daemon.log.count("those in use stay"))
+        self.assert_stops(self.daemon)
+
     def test_with_a_certificate_on_both_sides(self):
         self.serve(tls_ca=str(self.folder / "ca.pem"), **self.make_server())
         self.make_certificate("client", "ca", "URI:spiffe://tests/client")

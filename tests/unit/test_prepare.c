@@ -218,6 +218,34 @@ static size_t count_threads(void)
     return count - 2; /* "." and ".." */
 }
 
+static void the_number_of_threads_may_change_while_there_is_work(void **state)
+{
+    struct prepare_job jobs[9];
+
+    start(1);
+    for (size_t i = 0; i < 6; i++)
+        submit(&jobs[i], &box);
+    while (run.ended < 2)
+        uv_run(&run.loop, UV_RUN_ONCE);
+    assert_int_equal(atomic_load(&most_running), 1);
+    prepare_pool_limit(run.pool, 3);
+    while (run.ended < 6)
+        uv_run(&run.loop, UV_RUN_ONCE);
+    assert_int_equal(atomic_load(&most_running), 3);
+    prepare_pool_limit(run.pool, 1);
+    while (count_threads() > 2)
+        usleep(1000);
+    atomic_store(&most_running, 0);
+    for (size_t i = 6; i < 9; i++)
+        submit(&jobs[i], &box);
+    while (run.ended < 9)
+        uv_run(&run.loop, UV_RUN_ONCE);
+    assert_int_equal(atomic_load(&most_running), 1);
+    for (size_t i = 0; i < 9; i++)
+        free(jobs[i].prepared);
+    finish();
+}
+
 static void a_pool_without_work_starts_no_thread(void **state)
 {
     struct prepare_job job;
@@ -237,6 +265,7 @@ int main(void)
         /* First, while no thread of another test may still be on its way out. */
         cmocka_unit_test(a_pool_without_work_starts_no_thread),
         cmocka_unit_test(jobs_overlap_up_to_the_number_of_threads),
+        cmocka_unit_test(the_number_of_threads_may_change_while_there_is_work),
         cmocka_unit_test(a_failure_comes_with_its_sentence),
         cmocka_unit_test(a_job_that_is_given_up_is_cancelled_and_its_late_result_discarded),
         cmocka_unit_test(a_job_that_hangs_does_not_keep_the_next_from_beginning),

@@ -8,6 +8,8 @@
 #include <core/settings/settings.h>
 #include <core/settings/store.h>
 
+#include "scratch.h"
+
 #define URI "io.example.v1.a"
 
 static const char module_text[] =
@@ -22,7 +24,12 @@ static const char module_text[] =
     "      hosts: {type: map, items: {type: object, fields: {port: {type: int, default: 80}}}}\n"
     "      extra: {type: any}\n"
     "      limits: {type: object, fields: {burst: {type: int, default: 5}}}\n"
-    "  - {type: io.example.v1, id: b}\n";
+    "  - {type: io.example.v1, id: b}\n"
+    "  - type: io.example.v1\n    id: c\n    callbacks: [reconfigure]\n"
+    "    config:\n"
+    "      cert: {type: path, format: file}\n"
+    "      more: {type: list, items: {type: object, fields: {key: {type: path, format: file}}}}\n"
+    "  - type: io.example.v1\n    id: d\n    config: {cert: {type: path, format: file}}\n";
 
 static struct manifest *manifest;
 static struct catalog catalog;
@@ -96,6 +103,56 @@ static void differences_of_a_section_are_told_with_their_place(void **state)
     }
 }
 
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* Only plugins that take changes in place are told: others would restart. */
+static void a_file_that_a_setting_names_differs_where_it_was_replaced(void **state)
+{
+    char folder[PATH_MAX], one[PATH_MAX + 8], other[PATH_MAX + 8], text[4 * PATH_MAX], expected[3 * PATH_MAX];
+    struct settings *before, *after, *missing;
+    struct settings_differences found;
+
+    scratch_create(folder);
+    snprintf(one, sizeof(one), "%s/a.pem", folder);
+    snprintf(other, sizeof(other), "%s/b.pem", folder);
+    snprintf(text, sizeof(text),
+             "plugins: {io.example.v1.c: {cert: %s, more: [{}, {key: %s}]}, io.example.v1.d: {cert: %s}}\n",
+             one, other, one);
+    write_file(one, "1");
+    before = load("old", text);
+    write_file(other, "2");
+    after = load("new", text);
+    snprintf(expected, sizeof(expected), "more[1].key: %s changed", other);
+    settings_compare_plugin(before, after, "io.example.v1.c", &found);
+    assert_explained(&found, expected);
+    settings_differences_finish(&found);
+    settings_compare_plugin(after, after, "io.example.v1.c", &found);
+    assert_explained(&found, "");
+    settings_differences_finish(&found);
+
+    assert_int_equal(unlink(one), 0);
+    assert_int_equal(rename(other, one), 0);
+    missing = load("missing", text);
+    snprintf(expected, sizeof(expected), "cert: %s changed; more[1].key: %s changed", one, other);
+    settings_compare_plugin(after, missing, "io.example.v1.c", &found);
+    assert_explained(&found, expected);
+    settings_differences_finish(&found);
+    settings_compare_plugin(after, missing, "io.example.v1.d", &found);
+    assert_explained(&found, "");
+    settings_differences_finish(&found);
+    settings_destroy(before);
+    settings_destroy(after);
+    settings_destroy(missing);
+    scratch_remove(folder);
+}
+
 static void what_the_daemon_itself_can_change_is_told_from_what_needs_its_restart(void **state)
 {
     struct settings *before = load("old", "root: /a\nlog: {level: info}\n");
@@ -164,6 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(differences_of_a_section_are_told_with_their_place),
+        cmocka_unit_test(a_file_that_a_setting_names_differs_where_it_was_replaced),
         cmocka_unit_test(what_the_daemon_itself_can_change_is_told_from_what_needs_its_restart),
         cmocka_unit_test(another_isolation_of_a_plugin_is_noticed),
         cmocka_unit_test(long_maps_are_compared_in_any_order_and_many_differences_counted),

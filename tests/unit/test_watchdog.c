@@ -119,7 +119,7 @@ static void run(uv_timer_cb on_timer, struct watchdog_options options)
     read_log(after);
 }
 
-static const struct watchdog_options of_100_ms = {.stall_after_ns = 100 * MS};
+static const struct watchdog_options of_100_ms = {.limits.stall_after_ns = 100 * MS};
 
 static void assert_has(const char *text, const char *part)
 {
@@ -149,7 +149,8 @@ static void on_timer_handles(uv_timer_t *handle)
 
 static void a_handler_that_sleeps_is_named_while_it_does_and_when_it_returns(void **state)
 {
-    run(on_timer_handles, (struct watchdog_options){.warn_after_ns = 50 * MS, .stall_after_ns = 100 * MS});
+    run(on_timer_handles,
+        (struct watchdog_options){.limits = {.warn_after_ns = 50 * MS, .stall_after_ns = 100 * MS}});
     assert_has(meanwhile, "the loop has been stuck for ");
     assert_has(meanwhile, " ms in handler /a.B/C of io.example.v1.heron\n");
     assert_lacks(meanwhile, "the loop resumed");
@@ -235,7 +236,7 @@ static void on_timer_serves_many(uv_timer_t *handle)
 
 static void one_of_many_short_entries_is_not_blamed(void **state)
 {
-    run(on_timer_serves_many, (struct watchdog_options){.stall_after_ns = BLOCK_MS / 2 * MS});
+    run(on_timer_serves_many, (struct watchdog_options){.limits.stall_after_ns = BLOCK_MS / 2 * MS});
     assert_has(meanwhile, "the loop has been busy for ");
     assert_lacks(meanwhile, "stuck");
     assert_int_equal(heron->stalls, 0);
@@ -245,8 +246,8 @@ static void one_of_many_short_entries_is_not_blamed(void **state)
 /* Else this process had died. */
 static void a_loop_that_is_merely_busy_is_not_aborted(void **state)
 {
-    run(on_timer_serves_many,
-        (struct watchdog_options){.stall_after_ns = 100 * MS, .abort_after_ns = BLOCK_MS / 2 * MS});
+    run(on_timer_serves_many, (struct watchdog_options){.limits = {.stall_after_ns = 100 * MS,
+                                                                   .abort_after_ns = BLOCK_MS / 2 * MS}});
     assert_has(meanwhile, "the loop has been busy for ");
     assert_lacks(after, "aborting");
 }
@@ -262,7 +263,7 @@ static void on_timer_inits(uv_timer_t *handle)
 
 static void a_step_beyond_its_deadline_is_told_once_while_it_is_stuck(void **state)
 {
-    run(on_timer_inits, (struct watchdog_options){.stall_after_ns = 0});
+    run(on_timer_inits, (struct watchdog_options){.limits.stall_after_ns = 0});
     assert_has(meanwhile, "io.example.v1.heron: init has not returned within 100ms (timeouts.init)");
     assert_lacks(strstr(meanwhile, "timeouts.init") + 1, "timeouts.init");
     assert_lacks(after, "the loop resumed");
@@ -292,7 +293,7 @@ static void on_timer_counts_signs(uv_timer_t *handle)
 
 static void signs_of_life_come_from_the_loop_and_while_a_step_is_within_its_deadline(void **state)
 {
-    const struct watchdog_options options = {.stall_after_ns = 100 * MS, .alive_us = 100000};
+    const struct watchdog_options options = {.limits.stall_after_ns = 100 * MS, .alive_us = 100000};
 
     run(on_timer_inits_in_time, options);
     assert_in_range(signs_meanwhile, 3, 40);
@@ -320,7 +321,7 @@ static void who_blocks_often_does_not_flood_the_log(void **state)
 {
     const char *second;
 
-    run(on_timer_blocks_often, (struct watchdog_options){.warn_after_ns = MS});
+    run(on_timer_blocks_often, (struct watchdog_options){.limits.warn_after_ns = MS});
     assert_int_equal(heron->slow, 41);
     second = strstr(strstr(after, "blocked the loop for") + 1, "blocked the loop for");
     assert_non_null(second);
@@ -368,7 +369,7 @@ static void *count_twice(void *argument)
 static void the_thread_wakes_once_a_limit_while_the_loop_waits(void **state)
 {
     struct watchdog *watchdog = watchdog_start(
-        &(struct watchdog_options){.clock = &watch, .running = &running, .stall_after_ns = 100 * MS});
+        &(struct watchdog_options){.clock = &watch, .running = &running, .limits.stall_after_ns = 100 * MS});
     pthread_t thread;
 
     uv_timer_init(&loop, &timer);
@@ -381,6 +382,38 @@ static void the_thread_wakes_once_a_limit_while_the_loop_waits(void **state)
     watchdog_destroy(watchdog);
     assert_true(sleeps[0] > 0);
     assert_in_range(sleeps[1] - sleeps[0], 1, 8);
+}
+
+static void on_timer_blocks_with_other_limits(uv_timer_t *handle)
+{
+    watchdog_limit(handle->data,
+                   &(struct watchdog_limits){.warn_after_ns = 50 * MS, .stall_after_ns = 100 * MS});
+    running_enter(heron, RUNNING_HANDLER, "/a.B/C");
+    nap(BLOCK_MS);
+    running_leave();
+    end(handle);
+}
+
+static void limits_may_change_while_it_watches(void **state)
+{
+    struct watchdog *watchdog = watchdog_start(&(struct watchdog_options){
+        .clock = &watch, .running = &running, .limits.stall_after_ns = 3600000 * MS});
+
+    uv_timer_init(&loop, &timer);
+    timer.data = watchdog;
+    uv_timer_start(&timer, on_timer_blocks_with_other_limits, 50, 0);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    watchdog_limit(watchdog, &(struct watchdog_limits){.warn_after_ns = 0});
+    running_enter(heron, RUNNING_HANDLER, "/a.B/D");
+    nap(BLOCK_MS);
+    running_leave();
+    watchdog_stop(watchdog);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    watchdog_destroy(watchdog);
+    read_log(after);
+    assert_has(meanwhile, " ms in handler /a.B/C of io.example.v1.heron\n");
+    assert_has(after, "handler /a.B/C of io.example.v1.heron blocked the loop for ");
+    assert_lacks(after, "/a.B/D");
 }
 
 int main(void)
@@ -396,6 +429,7 @@ int main(void)
         TEST(a_step_beyond_its_deadline_is_told_once_while_it_is_stuck),
         TEST(signs_of_life_come_from_the_loop_and_while_a_step_is_within_its_deadline),
         TEST(who_blocks_often_does_not_flood_the_log),
+        TEST(limits_may_change_while_it_watches),
         TEST(the_thread_wakes_once_a_limit_while_the_loop_waits),
     };
 

@@ -341,7 +341,8 @@ struct berth_plugin {
 
     /**
      * Applies changed settings while the instance runs. `host->settings` already has the changed section,
-     * checked as at startup. To be listed under `callbacks` in the manifest.
+     * checked as at startup. To be listed under `callbacks` in the manifest. A reload calls it too if no
+     * setting but a file that one of `format: file` names has changed, such as a certificate.
      *
      * @param before  the previous settings; valid until this returns.
      * @return BERTH_OK: they are in effect; BERTH_RESTART: they require a restart of the plugin, which the

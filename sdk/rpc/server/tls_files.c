@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Watches the directories of TLS files: what replaces a file, or the symlink to it, appears there. Which of
- * the events matter is decided by looking at the files themselves.
+ * Watches the directories of TLS files: what replaces a file, or a symlink on the way to it, appears there.
+ * Which of the events matter is decided by looking at the files themselves.
  */
 #include "tls_files.h"
 
-#include <libgen.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define FILES 3
+/* Directories of files and of symlinks on the way to them; what happens in further ones is not noticed. */
+#define FOLDERS_MAX 16
+/* As the kernel follows at most. */
+#define LINKS_MAX 40
 
 /* A change has ended when nothing has happened for this long; if something always does, it is looked at
  * anyway. */
@@ -33,7 +38,8 @@ struct tls_files {
     /** Copies; NULL: not set. */
     char *paths[FILES];
     struct identity seen[FILES];
-    uv_fs_event_t events[FILES];
+    uv_fs_event_t events[FOLDERS_MAX];
+    size_t event_count;
     uv_timer_t settling;
     /** When the first event of an unsettled change came, on the clock of uv_now(). */
     uint64_t unsettled_ms;
@@ -97,21 +103,104 @@ static void on_event(uv_fs_event_t *event, const char *name, int kinds, int stat
         uv_timer_start(&files->settling, on_settled, SETTLE_MS, 0);
 }
 
+/* The directories to watch, each once, and where the walk to a file is. */
+struct folders {
+    char *paths[FOLDERS_MAX];
+    size_t count;
+    char path[PATH_MAX], target[PATH_MAX], next[PATH_MAX];
+};
+
+/* The first `length` bytes of the path, without the slash that ends them. */
+static void add_folder(struct folders *folders, size_t length)
+{
+    char folder[PATH_MAX];
+
+    while (length > 1 && folders->path[length - 1] == '/')
+        length--;
+    snprintf(folder, sizeof(folder), "%.*s", length > 0 ? (int)length : 1, length > 0 ? folders->path : ".");
+    for (size_t i = 0; i < folders->count; i++)
+        if (strcmp(folders->paths[i], folder) == 0)
+            return;
+    if (folders->count < FOLDERS_MAX && (folders->paths[folders->count] = strdup(folder)) != NULL)
+        folders->count++;
+}
+
+/*
+ * Is the part of the path from `start` to `end` a link? Then its directory is added, and its target takes its
+ * place in the path.
+ */
+static bool follow_link(struct folders *folders, size_t start, size_t end)
+{
+    char saved = folders->path[end];
+    ssize_t length;
+    int written;
+
+    folders->path[end] = '\0';
+    length = readlink(folders->path, folders->target, sizeof(folders->target) - 1);
+    folders->path[end] = saved;
+    if (length <= 0)
+        return false;
+    folders->target[length] = '\0';
+    add_folder(folders, start);
+    written =
+        snprintf(folders->next, sizeof(folders->next), "%.*s%s%s", folders->target[0] == '/' ? 0 : (int)start,
+                 folders->path, folders->target, folders->path + end);
+    if (written < 0 || (size_t)written >= sizeof(folders->next))
+        return false;
+    memcpy(folders->path, folders->next, (size_t)written + 1);
+    return true;
+}
+
+/* The directory of each link on the way to the file, and the file's own. */
+static void add_folders_of(struct folders *folders, const char *file)
+{
+    size_t start = 0, end = 0;
+    unsigned links = 0;
+
+    snprintf(folders->path, sizeof(folders->path), "%s", file);
+    for (;;) {
+        start = end + strspn(folders->path + end, "/");
+        end = start + strcspn(folders->path + start, "/");
+        if (end == start)
+            break;
+        if (links < LINKS_MAX && follow_link(folders, start, end)) {
+            links++;
+            end = 0;
+        } else if (folders->path[end] == '\0') {
+            break;
+        }
+    }
+    add_folder(folders, start);
+}
+
+/* Handles are only made as they are needed. */
+static uv_fs_event_t *event_at(struct tls_files *files, size_t i)
+{
+    if (i == files->event_count) {
+        uv_fs_event_init(files->settling.loop, &files->events[i]);
+        files->events[i].data = files;
+        files->event_count++;
+        files->open_handles++;
+    }
+    return &files->events[i];
+}
+
 /* @return 0 or a libuv error. */
 static int watch(struct tls_files *files)
 {
-    int result = 0;
+    struct folders *folders = calloc(1, sizeof(*folders));
+    int result = folders == NULL ? UV_ENOMEM : 0;
 
-    for (size_t i = 0; i < FILES && result == 0; i++) {
-        char folder[4096];
-
+    for (size_t i = 0; i < FILES && result == 0; i++)
+        if (files->paths[i] != NULL)
+            add_folders_of(folders, files->paths[i]);
+    for (size_t i = 0; i < files->event_count; i++)
         uv_fs_event_stop(&files->events[i]);
-        if (files->paths[i] == NULL)
-            continue;
-        if (snprintf(folder, sizeof(folder), "%s", files->paths[i]) >= (int)sizeof(folder))
-            return UV_ENAMETOOLONG;
-        result = uv_fs_event_start(&files->events[i], on_event, dirname(folder), 0);
-    }
+    for (size_t i = 0; result == 0 && i < folders->count; i++)
+        result = uv_fs_event_start(event_at(files, i), on_event, folders->paths[i], 0);
+    for (size_t i = 0; folders != NULL && i < folders->count; i++)
+        free(folders->paths[i]);
+    free(folders);
     return result;
 }
 
@@ -139,7 +228,7 @@ static void on_closed(uv_handle_t *handle)
 
 void tls_files_close(struct tls_files *files)
 {
-    for (size_t i = 0; i < FILES; i++)
+    for (size_t i = 0; i < files->event_count; i++)
         uv_close((uv_handle_t *)&files->events[i], on_closed);
     uv_close((uv_handle_t *)&files->settling, on_closed);
 }
@@ -180,16 +269,12 @@ struct tls_files *tls_files_watch(uv_loop_t *loop, const struct berth_rpc_tls_op
     }
     files->on_change = on_change;
     files->context = context;
-    for (size_t i = 0; i < FILES; i++) {
-        uv_fs_event_init(loop, &files->events[i]);
-        files->events[i].data = files;
-    }
     uv_timer_init(loop, &files->settling);
     /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
     uv_timer_start(&files->settling, on_settled, 0, 0);
     uv_timer_stop(&files->settling);
     files->settling.data = files;
-    files->open_handles = FILES + 1;
+    files->open_handles = 1;
     result = watch(files);
     look_at_all(files);
     if (result == 0)

@@ -341,6 +341,19 @@ static inline enum berth_code berth_rpc_plugin_listen_tcp(struct berth_rpc_plugi
 }
 
 /**
+ * For `reconfigure`: reads the TLS files again, for connections accepted from now on. The host calls it when
+ * one of them has changed too. If it fails, those in use stay.
+ */
+static inline enum berth_code berth_rpc_plugin_set_tls(struct berth_rpc_plugin *self,
+                                                       const struct berth_rpc_tls_options *tls,
+                                                       struct berth_error *err)
+{
+    if (self->listener == NULL)
+        return BERTH_OK;
+    return berth_rpc_listener_set_tls(self->listener, tls, err);
+}
+
+/**
  * For `check`: reports an invalid TCP address, one that other machines can reach without TLS unless
  * `insecure`, and TLS files that cannot be used; by the settings address, tls_cert, tls_key and tls_ca.
  */
