@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One group while it is exchanged: what its stages hand to one another. Only the files of the exchange
+ * include it.
+ */
+#ifndef CORE_PERFORM_GROUP_H
+#define CORE_PERFORM_GROUP_H
+
+#include "exchange.h"
+
+struct member {
+    size_t step;
+    const struct change_step *of;
+    /* What runs, and what takes its place; either may be NULL. */
+    struct generation *before, *after;
+    /* What ran, once it is gone: to start it again. */
+    struct generation_source source;
+    bool has_source, was_ready;
+    struct generation_state state;
+    uint32_t state_version;
+    enum berth_code code;
+    char *message;
+    uint64_t generation, held_ns, pause_ns;
+};
+
+enum stage {
+    STAGE_LOAD,
+    STAGE_INIT_BESIDE,
+    STAGE_HOLD,
+    STAGE_DRAIN,
+    STAGE_SAVE,
+    STAGE_CLOSE,
+    STAGE_INIT,
+    STAGE_RESTORE,
+    STAGE_SERVE,
+    STAGE_SWITCH,
+    STAGE_LEAVE,
+    /* Undoes what was begun. */
+    STAGE_UNDO,
+    STAGE_RETURN,
+    STAGE_RETURN_INIT,
+    STAGE_RETURN_RESTORE,
+    STAGE_RETURN_SERVE,
+    STAGE_RETURN_SWITCH,
+    STAGE_OVER,
+};
+
+struct exchange {
+    struct crew *crew;
+    const struct perform_work *work;
+    void (*on_wake)(void *context);
+    void *context;
+    /* In the order in which they begin; those that only end come last. */
+    struct member *members;
+    size_t count;
+    /* Indices of members, in the order in which they end. */
+    size_t *ends;
+    size_t end_count, ended;
+    enum manifest_upgrade mode;
+    /* Nothing ends: each becomes live when it is ready, and one that fails is no failure of others. */
+    bool only_starts;
+    enum stage stage;
+    bool stage_has_begun;
+    /* How many had been retired before. */
+    uint64_t retirements;
+    struct wave *wave;
+    /* Until when calls may delay it. */
+    struct deadline deadline;
+    bool is_overdue, is_held, is_gated;
+};
+
+static inline struct router *exchange_router(const struct exchange *exchange)
+{
+    return exchange->crew->ground.host.router;
+}
+
+static inline bool member_restarts(const struct member *member)
+{
+    return member->of->action == CHANGE_RESTART || member->of->action == CHANGE_UPGRADE;
+}
+
+static inline enum berth_ending member_ending(const struct member *member)
+{
+    return member->of->action == CHANGE_STOP ? BERTH_ENDING_REMOVED : BERTH_ENDING_REPLACED;
+}
+
+/* members.c */
+
+BERTH_PRINTF(3, 4)
+void member_say(struct member *member, enum berth_code code, const char *format, ...);
+const char *exchange_reason_of(const struct generation *generation);
+struct member *exchange_find_fault(const struct exchange *exchange);
+void exchange_fail_others(struct exchange *exchange, const struct member *fault);
+bool exchange_check_after(struct exchange *exchange);
+void exchange_refuse_calls(struct exchange *exchange);
+
+/* exchange.c */
+
+void exchange_release_calls(struct exchange *exchange);
+void exchange_limit(struct exchange *exchange);
+void exchange_go_to(struct exchange *exchange, enum stage stage);
+
+/* arrival.c */
+
+void exchange_declare_services(struct exchange *exchange, const struct generation *generation);
+bool exchange_load(struct exchange *exchange);
+bool exchange_init(struct exchange *exchange);
+bool exchange_serve(struct exchange *exchange);
+bool exchange_restore(struct exchange *exchange);
+
+/* rest.c */
+
+bool exchange_check_outsiders(struct exchange *exchange);
+void exchange_hold(struct exchange *exchange);
+bool exchange_drain(struct exchange *exchange);
+bool exchange_save(struct exchange *exchange);
+
+/* takeover.c */
+
+void exchange_take_places(struct exchange *exchange);
+bool exchange_close(struct exchange *exchange);
+bool exchange_switch(struct exchange *exchange);
+bool exchange_leave(struct exchange *exchange);
+
+/* comeback.c */
+
+bool exchange_undo(struct exchange *exchange);
+bool exchange_return(struct exchange *exchange);
+void exchange_report_return(struct exchange *exchange);
+
+#endif
