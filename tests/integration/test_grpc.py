@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The services of the default plugins, called by Google's gRPC client."""
 
+import os
+import time
 import unittest
 
 import ask
 import grpc
 import protos
-from daemon import Case
+from daemon import PATIENCE, Case
+
+IS_SANITIZED = os.environ.get("BERTH_TEST_SANITIZE", "none") != "none"
 
 
 class Grpc(Case):
@@ -76,6 +80,18 @@ class Grpc(Case):
             self.assertEqual(protos.health.HealthCheckResponse.NOT_SERVING, next(answers).status)
             self.assert_code(grpc.StatusCode.UNAVAILABLE, next, answers)
             self.assertNotIn("drain", self.daemon.log)
+        self.daemon = self.start()
+
+    def test_idle_connections_do_not_keep_the_daemon(self):
+        """An idle client reads neither the GOAWAY nor the ping that asks whether it has."""
+        with grpc.insecure_channel(f"unix:{self.daemon.address}") as idle, \
+                grpc.insecure_channel(f"unix:{self.daemon.address}") as used:
+            grpc.channel_ready_future(idle).result(PATIENCE)
+            used.unary_unary("/helloworld.Greeter/SayHello")(b"", timeout=PATIENCE)
+            time.sleep(0.1)
+            began = time.monotonic()
+            self.assert_stops(self.daemon)
+            self.assertLess(time.monotonic() - began, 4 if IS_SANITIZED else 1)
         self.daemon = self.start()
 
     def test_a_health_watch_starts_with_the_state(self):

@@ -6,6 +6,8 @@
 
 #include <tests/cmocka.h>
 
+#include <uv.h>
+
 #include "http2_wire.h"
 
 static void row_17_pings_are_answered_and_too_many_end_the_connection(void **state)
@@ -222,6 +224,36 @@ static void row_19_a_drain_says_goaway_twice_and_finishes_what_runs(void **state
     assert_false(http2_peer_read(peer, 2000));
 }
 
+/* An idle client of gRPC's C core reads nothing until it has a call. One that calls just then may try again.
+ */
+static void row_19_an_idle_peer_that_reads_nothing_does_not_hold_up_the_end(void **state)
+{
+    uint64_t start;
+
+    assert_echo_still_works(1);
+    wire_end(true);
+    start = uv_hrtime();
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+    assert_memory_equal(peer->payload, "\x7f\xff\xff\xff\0\0\0\0", 8);
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+    assert_memory_equal(peer->payload, "\0\0\0\1\0\0\0\0", 8);
+    assert_true(uv_hrtime() - start < UINT64_C(1000000000));
+    assert_false(http2_peer_read(peer, 2000));
+}
+
+static void row_19_a_peer_with_a_call_has_time_to_answer(void **state)
+{
+    http2_peer_call(peer, 0, 1, "/t.T/Chat", NULL, 0);
+    assert_true(http2_peer_await_frame(peer, PEER_HEADERS, 2000));
+    wire_end(true);
+    assert_true(http2_peer_await_frame(peer, PEER_GOAWAY, 2000));
+    assert_false(http2_peer_await_frame(peer, PEER_GOAWAY, 500));
+    http2_peer_call(peer, 0, 3, "/t.T/Silent", NULL, 0);
+    send_data(PEER_END_STREAM, 3, NULL, 0);
+    http2_peer_await(peer, 3, &answer);
+    assert_status("0", NULL);
+}
+
 /* What grpcio sends for calls that it had queued, and for one that it opened before it read the GOAWAY. */
 static void row_19_what_a_client_cancels_during_a_drain_costs_no_other_call(void **state)
 {
@@ -261,6 +293,8 @@ int main(void)
         ROW(row_18_an_old_connection_is_drained_and_its_calls_end_within_the_grace, start_mortal),
         ROW(row_18_without_a_bound_of_grace_a_call_takes_its_time, start_patient),
         ROW(row_19_a_drain_says_goaway_twice_and_finishes_what_runs, wire_start),
+        ROW(row_19_an_idle_peer_that_reads_nothing_does_not_hold_up_the_end, wire_start),
+        ROW(row_19_a_peer_with_a_call_has_time_to_answer, wire_start),
         ROW(row_19_what_a_client_cancels_during_a_drain_costs_no_other_call, wire_start),
 #undef ROW
     };

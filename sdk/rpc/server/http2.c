@@ -7,7 +7,10 @@
 #include "http2_call.h"
 
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <sdk/base/container_of.h>
 #include <sdk/rpc/http2/http2.h>
@@ -391,8 +394,15 @@ static int start_session(struct server_connection *connection)
                        settings, sizeof(settings) / sizeof(settings[0]));
 }
 
-/* How long a draining server waits for a peer to answer the ping behind its notice. */
+/*
+ * How long a draining server waits for a peer to answer the ping behind its notice. One without calls may not
+ * read at all until it has one, as an idle client of gRPC's C core. Where the server goes away for good, that
+ * peer has this time and a few round trips: a call that it begins just then is one that it may try again
+ * elsewhere (RFC 9113 8.7).
+ */
 #define NOTICE_TIMEOUT_MS 5000
+#define IDLE_NOTICE_TIMEOUT_MS 20
+#define IDLE_NOTICE_ROUND_TRIPS 4
 
 /* Frames that may wait for a peer: its streams', and what else a slow one causes. */
 #define QUEUED_FRAMES_MAX 4096
@@ -547,6 +557,45 @@ static void on_notice_overdue(struct deadline *deadline)
     go_away(CONTAINER_OF(deadline, struct server_connection, drain_deadline));
 }
 
+static uint64_t round_trip_ms(const struct server_connection *connection)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof(info);
+    uv_os_fd_t fd;
+
+    if (connection->base.socket.handle.type != UV_TCP ||
+        uv_fileno(&connection->base.socket.handle, &fd) != 0 ||
+        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
+        return 0;
+    return info.tcpi_rtt / 1000 + 1;
+}
+
+static uint64_t notice_timeout_ms(const struct server_connection *connection)
+{
+    const struct berth_rpc_server *server = connection->server;
+    uint64_t idle_ms = IDLE_NOTICE_TIMEOUT_MS + IDLE_NOTICE_ROUND_TRIPS * round_trip_ms(connection);
+
+    if (!server->is_draining || server->is_retired || !LIST_EMPTY(&connection->http2_calls) ||
+        idle_ms > NOTICE_TIMEOUT_MS)
+        return NOTICE_TIMEOUT_MS;
+    return idle_ms;
+}
+
+/* Waits for the answer to the notice for as long as the peer may take. */
+static void await_answer(struct server_connection *connection)
+{
+    if (!deadlines_start(&connection->server->engine.deadlines, &connection->drain_deadline,
+                         uv_hrtime() + notice_timeout_ms(connection) * NANOSECONDS_PER_MILLISECOND,
+                         on_notice_overdue))
+        go_away(connection);
+}
+
+void server_http2_hasten(struct server_connection *connection)
+{
+    if (LIST_EMPTY(&connection->http2_calls))
+        await_answer(connection);
+}
+
 static void drain(struct server_connection *connection)
 {
     if (connection->drain_step == SERVER_DRAIN_NOTICED) {
@@ -556,9 +605,7 @@ static void drain(struct server_connection *connection)
     connection->drain_step = SERVER_DRAIN_NOTICED;
     nghttp2_submit_shutdown_notice(connection->http2.session);
     connection_touch(&connection->base);
-    if (!deadlines_start(&connection->server->engine.deadlines, &connection->drain_deadline,
-                         uv_hrtime() + NOTICE_TIMEOUT_MS * NANOSECONDS_PER_MILLISECOND, on_notice_overdue))
-        go_away(connection);
+    await_answer(connection);
 }
 
 static void end(struct server_connection *connection, const char *reason)

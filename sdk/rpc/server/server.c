@@ -126,6 +126,7 @@ static void drain(struct berth_rpc_server *server, bool spares_ttrpc, void (*on_
     struct server_connection *connection;
 
     server->is_draining = true;
+    server->is_retired = spares_ttrpc;
     server->on_drained = on_drained;
     server->drained_context = context;
     server_close_listeners(server);
@@ -133,6 +134,8 @@ static void drain(struct berth_rpc_server *server, bool spares_ttrpc, void (*on_
     if (connection->drain_step == SERVER_DRAIN_NONE &&
         !(spares_ttrpc && connection->protocol == server->ttrpc))
         server_connection_drain(connection);
+    else if (connection->drain_step == SERVER_DRAIN_NOTICED && !spares_ttrpc)
+        server_http2_hasten(connection);
     settle(server);
 }
 

@@ -140,6 +140,8 @@ struct berth_rpc_server {
     struct spares ttrpc_calls;
     struct spares connect_calls;
     bool is_draining;
+    /** A successor takes the calls of those that leave. */
+    bool is_retired;
     bool is_closing;
     bool is_engine_closing;
     /** A connection or a listener is gone: is that the end of the server? */
@@ -396,6 +398,8 @@ void server_stream_pause(struct berth_stream *stream);
 void server_stream_resume(struct berth_stream *stream);
 
 /** Sets up what HTTP/2 needs once for a server. @return 0 or an nghttp2 error. */
+/** A peer without calls may take less time over its answer to the notice than when the drain began. */
+void server_http2_hasten(struct server_connection *connection);
 int server_http2_create(struct berth_rpc_server *server);
 void server_http2_destroy(struct berth_rpc_server *server);
 

@@ -290,7 +290,8 @@ BERTH_RPC_API enum berth_code berth_rpc_server_adopt(struct berth_rpc_server *se
                                                      struct berth_error *err);
 
 /**
- * Accepts no further connections, sends GOAWAY to the peers (twice) and lets calls in flight finish. Has no
+ * Accepts no further connections, sends GOAWAY to the peers (twice) and lets calls in flight finish. A peer
+ * without calls has a few round trips to answer in between, since an idle one may not read. Has no
  * deadline: the owner calls close when it has waited long enough.
  *
  * @param on_drained  Called once, when no connection is left, possibly before this returns; not called
