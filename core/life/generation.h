@@ -136,7 +136,7 @@ enum berth_code generation_collect(const struct generation *generation, struct s
 /** What it was collected for has been done. */
 void generation_join(struct generation *generation);
 /**
- * It goes on although it was drained, because a change was given up: it may be drained again.
+ * It goes on although it was drained, because a change was abandoned: it may be drained again.
  */
 void generation_undrain(struct generation *generation);
 /** Finds its places in the registry's newest plan. */

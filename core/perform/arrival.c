@@ -100,14 +100,13 @@ static bool close_failed(struct exchange *exchange, struct member *member)
     return !steps_are_pending(&before->steps);
 }
 
-bool exchange_load(struct exchange *exchange)
+enum progress exchange_load(struct exchange *exchange)
 {
     struct member *fault;
 
     for (size_t i = 0; i < exchange->count; i++)
         if (!close_failed(exchange, &exchange->members[i]))
-            return false;
-
+            return PROGRESS_WAITS;
     for (size_t i = 0; i < exchange->count; i++) {
         struct member *member = &exchange->members[i];
         enum berth_code code;
@@ -129,10 +128,9 @@ bool exchange_load(struct exchange *exchange)
     fault = exchange_find_fault(exchange);
     if (fault != NULL && !exchange->only_starts && member_restarts(fault)) {
         exchange_fail_others(exchange, fault);
-        exchange_go_to(exchange, STAGE_UNDO);
-        return false;
+        return PROGRESS_FAILED;
     }
-    return true;
+    return PROGRESS_DONE;
 }
 
 static void begin_wave(struct exchange *exchange)
@@ -151,7 +149,13 @@ static void begin_wave(struct exchange *exchange)
     free(starting);
 }
 
-bool exchange_init(struct exchange *exchange)
+static enum progress judge_wave(struct exchange *exchange)
+{
+    return exchange_goes_back(exchange) || exchange_check_after(exchange) ? PROGRESS_DONE : PROGRESS_FAILED;
+}
+
+/* Those that only start are judged once they have served: none of them is a failure of others. */
+enum progress exchange_init(struct exchange *exchange)
 {
     struct generation *generation;
 
@@ -160,10 +164,12 @@ bool exchange_init(struct exchange *exchange)
     exchange->stage_has_begun = true;
     while ((generation = wave_next(exchange->wave)) != NULL)
         wave_start(exchange->wave, generation);
-    return wave_is_over(exchange->wave);
+    if (!wave_is_over(exchange->wave))
+        return PROGRESS_WAITS;
+    return exchange->only_starts ? PROGRESS_DONE : judge_wave(exchange);
 }
 
-bool exchange_serve(struct exchange *exchange)
+enum progress exchange_serve(struct exchange *exchange)
 {
     struct generation *generation;
 
@@ -172,7 +178,7 @@ bool exchange_serve(struct exchange *exchange)
     exchange->stage_has_begun = true;
     while (exchange->wave != NULL && (generation = wave_next(exchange->wave)) != NULL)
         generation_serve(generation);
-    return exchange->wave == NULL || wave_is_over(exchange->wave);
+    return exchange->wave == NULL || wave_is_over(exchange->wave) ? judge_wave(exchange) : PROGRESS_WAITS;
 }
 
 static bool reads(const struct manifest_state *state, uint32_t version)
@@ -183,7 +189,7 @@ static bool reads(const struct manifest_state *state, uint32_t version)
     return false;
 }
 
-bool exchange_restore(struct exchange *exchange)
+enum progress exchange_restore(struct exchange *exchange)
 {
     for (size_t i = 0; i < exchange->count; i++) {
         struct member *member = &exchange->members[i];
@@ -197,7 +203,8 @@ bool exchange_restore(struct exchange *exchange)
         if (code == BERTH_OK)
             continue;
         member_say(member, code, "the state of the old generation could not be loaded: %s", error.message);
-        return false;
+        exchange_fail_others(exchange, member);
+        return PROGRESS_FAILED;
     }
-    return true;
+    return PROGRESS_DONE;
 }

@@ -24,15 +24,15 @@ static bool close_after(struct exchange *exchange)
     return true;
 }
 
-bool exchange_undo(struct exchange *exchange)
+enum progress exchange_undo(struct exchange *exchange)
 {
     if (!close_after(exchange))
-        return false;
+        return PROGRESS_WAITS;
     for (size_t i = 0; i < exchange->count; i++)
         if (exchange->members[i].before != NULL)
             generation_undrain(exchange->members[i].before);
     exchange_release_calls(exchange);
-    return true;
+    return PROGRESS_DONE;
 }
 
 /* A step of what ran never completed: its code may still run, so it is not started once more. */
@@ -46,10 +46,10 @@ static void note_lost(struct exchange *exchange, const struct member *member)
                        "not started again, because its close never completed", NULL);
 }
 
-bool exchange_return(struct exchange *exchange)
+enum progress exchange_return(struct exchange *exchange)
 {
     if (!close_after(exchange))
-        return false;
+        return PROGRESS_WAITS;
     for (size_t i = 0; i < exchange->count; i++) {
         struct member *member = &exchange->members[i];
 
@@ -61,10 +61,10 @@ bool exchange_return(struct exchange *exchange)
         generation_set_source(member->after, &member->source);
         member->has_source = false;
     }
-    return true;
+    return PROGRESS_DONE;
 }
 
-void exchange_report_return(struct exchange *exchange)
+static void report_return(struct exchange *exchange)
 {
     for (size_t i = 0; i < exchange->count; i++) {
         struct member *member = &exchange->members[i];
@@ -83,4 +83,13 @@ void exchange_report_return(struct exchange *exchange)
             registry_plugin_is_ready(member->after->plugin) ? member->after->plugin->generation : 0;
         free(before);
     }
+}
+
+enum progress exchange_return_switch(struct exchange *exchange)
+{
+    enum progress progress = exchange_switch(exchange);
+
+    report_return(exchange);
+    exchange_refuse_calls(exchange);
+    return progress;
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One group of a change. The stages of a group by its mode, each a function that says whether it is done:
+ * One group of a change: its stages by its mode, in the order of time.
  *
- *     beside     load  init               serve  switch                              leave
- *     handover   load  init  hold  drain  save   restore  serve  switch               leave
- *     exclusive  load        hold  drain  save   close  init  restore  serve  switch
+ *     start      load  init                               serve  join
+ *     beside     load  init                               serve  switch  leave
+ *     handover   load  init  hold  drain  save  restore   serve  switch  leave
+ *     exclusive  load  hold  drain  save  close  init  restore  serve  switch  leave
  *
  * A failure up to the close of what ran undoes the rest: what is new is closed, and calls go on where they
- * were. After it, what ran before starts again from its own module and settings (the stages below `return`).
+ * were. After it, what ran before starts again from its own module, settings and state: the stages from
+ * `return` on.
  */
 #include "group.h"
 
@@ -69,22 +71,6 @@ struct exchange *exchange_create(struct crew *crew, const struct perform_work *w
     return exchange;
 }
 
-void exchange_release_calls(struct exchange *exchange)
-{
-    struct router *router = exchange_router(exchange);
-
-    for (size_t i = 0; router != NULL && exchange->is_held && i < exchange->count; i++) {
-        const struct generation *before = exchange->members[i].before;
-
-        for (size_t k = 0; before != NULL && k < before->source.entry->plugin->service_count; k++)
-            router_release(router, before->source.entry->plugin->services[k].name);
-    }
-    exchange->is_held = false;
-    if (exchange->is_gated)
-        router_open_gate(router);
-    exchange->is_gated = false;
-}
-
 void exchange_destroy(struct exchange *exchange)
 {
     if (exchange == NULL)
@@ -107,48 +93,26 @@ void exchange_destroy(struct exchange *exchange)
     free(exchange);
 }
 
-static void on_overdue(struct deadline *deadline)
-{
-    struct exchange *exchange = CONTAINER_OF(deadline, struct exchange, deadline);
-
-    exchange->is_overdue = true;
-    exchange->on_wake(exchange->context);
-}
-
-void exchange_limit(struct exchange *exchange)
-{
-    exchange->is_overdue = false;
-    if (exchange->work->drain_ns > 0 &&
-        !deadlines_start(&exchange->crew->ground.deadlines, &exchange->deadline,
-                         uv_hrtime() + exchange->work->drain_ns, on_overdue))
-        abort();
-}
-
-void exchange_go_to(struct exchange *exchange, enum stage stage)
+static void go_to(struct exchange *exchange, enum stage stage)
 {
     exchange->stage = stage;
     exchange->stage_has_begun = false;
 }
 
-static bool is_in_place(const struct exchange *exchange)
-{
-    return exchange->end_count == 0;
-}
-
 /* What follows a stage that is done. */
-static enum stage next_stage(struct exchange *exchange)
+static enum stage next_stage(const struct exchange *exchange)
 {
     bool is_exclusive = exchange->mode == MANIFEST_UPGRADE_EXCLUSIVE;
+    bool is_beside = exchange->mode == MANIFEST_UPGRADE_BESIDE;
 
     switch (exchange->stage) {
     case STAGE_LOAD:
-        if (is_in_place(exchange))
+        /* Nothing ends: all that is to be done happens in place. */
+        if (exchange->end_count == 0)
             return STAGE_INIT;
         return is_exclusive ? STAGE_HOLD : STAGE_INIT_BESIDE;
     case STAGE_INIT_BESIDE:
-        if (!exchange_check_after(exchange))
-            return STAGE_UNDO;
-        return exchange->mode == MANIFEST_UPGRADE_BESIDE ? STAGE_SERVE : STAGE_HOLD;
+        return is_beside ? STAGE_SERVE : STAGE_HOLD;
     case STAGE_HOLD:
         return STAGE_DRAIN;
     case STAGE_DRAIN:
@@ -158,23 +122,12 @@ static enum stage next_stage(struct exchange *exchange)
     case STAGE_CLOSE:
         return STAGE_INIT;
     case STAGE_INIT:
-        if (exchange->only_starts)
-            return STAGE_SERVE;
-        return exchange_check_after(exchange) ? STAGE_RESTORE : STAGE_RETURN;
+        return exchange->only_starts ? STAGE_SERVE : STAGE_RESTORE;
     case STAGE_RESTORE:
         return STAGE_SERVE;
     case STAGE_SERVE:
-        if (exchange->only_starts) {
-            exchange_check_after(exchange);
-            exchange_take_places(exchange);
-            exchange_refuse_calls(exchange);
-            return STAGE_OVER;
-        }
-        if (!exchange_check_after(exchange))
-            return is_exclusive ? STAGE_RETURN : STAGE_UNDO;
-        return STAGE_SWITCH;
+        return exchange->only_starts ? STAGE_JOIN : STAGE_SWITCH;
     case STAGE_SWITCH:
-        exchange_refuse_calls(exchange);
         return STAGE_LEAVE;
     case STAGE_RETURN:
         return STAGE_RETURN_INIT;
@@ -184,23 +137,18 @@ static enum stage next_stage(struct exchange *exchange)
         return STAGE_RETURN_SERVE;
     case STAGE_RETURN_SERVE:
         return STAGE_RETURN_SWITCH;
-    case STAGE_RETURN_SWITCH:
-        exchange_report_return(exchange);
-        exchange_refuse_calls(exchange);
-        return STAGE_OVER;
-    case STAGE_UNDO:
+    case STAGE_JOIN:
     case STAGE_LEAVE:
+    case STAGE_UNDO:
+    case STAGE_RETURN_SWITCH:
     case STAGE_OVER:
         return STAGE_OVER;
     }
     return STAGE_OVER;
 }
 
-/* @return is the stage done? It may have gone to another itself. */
-static bool run_stage(struct exchange *exchange)
+static enum progress run_stage(struct exchange *exchange)
 {
-    bool is_exclusive = exchange->mode == MANIFEST_UPGRADE_EXCLUSIVE;
-
     switch (exchange->stage) {
     case STAGE_LOAD:
         return exchange_load(exchange);
@@ -209,8 +157,7 @@ static bool run_stage(struct exchange *exchange)
     case STAGE_RETURN_INIT:
         return exchange_init(exchange);
     case STAGE_HOLD:
-        exchange_hold(exchange);
-        return true;
+        return exchange_hold(exchange);
     case STAGE_DRAIN:
         return exchange_drain(exchange);
     case STAGE_SAVE:
@@ -218,46 +165,49 @@ static bool run_stage(struct exchange *exchange)
     case STAGE_CLOSE:
         return exchange_close(exchange);
     case STAGE_RESTORE:
-        if (exchange_restore(exchange))
-            return true;
-        exchange_fail_others(exchange, exchange_find_fault(exchange));
-        exchange_go_to(exchange, is_exclusive ? STAGE_RETURN : STAGE_UNDO);
-        return false;
     case STAGE_RETURN_RESTORE:
-        exchange_restore(exchange);
-        return true;
+        return exchange_restore(exchange);
     case STAGE_SERVE:
     case STAGE_RETURN_SERVE:
         return exchange_serve(exchange);
+    case STAGE_JOIN:
+        return exchange_join(exchange);
     case STAGE_SWITCH:
-        if (exchange_switch(exchange))
-            return true;
-        exchange_go_to(exchange, is_exclusive ? STAGE_RETURN : STAGE_UNDO);
-        return false;
-    case STAGE_RETURN_SWITCH:
-        exchange_switch(exchange);
-        return true;
+        return exchange_switch(exchange);
     case STAGE_LEAVE:
         return exchange_leave(exchange);
     case STAGE_UNDO:
         return exchange_undo(exchange);
     case STAGE_RETURN:
         return exchange_return(exchange);
+    case STAGE_RETURN_SWITCH:
+        return exchange_return_switch(exchange);
     case STAGE_OVER:
-        return true;
+        return PROGRESS_DONE;
     }
-    return true;
+    return PROGRESS_DONE;
 }
 
+/* A failure up to the close of what ran undoes the rest; after it, what ran starts again. */
+static enum stage find_way_back(const struct exchange *exchange)
+{
+    bool is_closed = exchange->mode == MANIFEST_UPGRADE_EXCLUSIVE && exchange->stage > STAGE_CLOSE;
+
+    return is_closed ? STAGE_RETURN : STAGE_UNDO;
+}
+
+/* On the way back there is no other way: what fails there is reported, and the rest goes on. */
 bool exchange_advance(struct exchange *exchange)
 {
     while (exchange->stage != STAGE_OVER) {
-        enum stage before = exchange->stage;
+        enum progress progress = run_stage(exchange);
 
-        if (run_stage(exchange))
-            exchange_go_to(exchange, next_stage(exchange));
-        else if (exchange->stage == before)
+        if (progress == PROGRESS_WAITS)
             return false;
+        if (progress == PROGRESS_FAILED && !exchange_goes_back(exchange))
+            go_to(exchange, find_way_back(exchange));
+        else
+            go_to(exchange, next_stage(exchange));
     }
     return true;
 }

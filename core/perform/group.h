@@ -33,10 +33,12 @@ enum stage {
     STAGE_INIT,
     STAGE_RESTORE,
     STAGE_SERVE,
+    STAGE_JOIN,
     STAGE_SWITCH,
     STAGE_LEAVE,
-    /* Undoes what was begun. */
+    /* From here on the group goes back: either what is new is closed, and nothing else has happened, */
     STAGE_UNDO,
+    /* or what was closed starts again as well. */
     STAGE_RETURN,
     STAGE_RETURN_INIT,
     STAGE_RETURN_RESTORE,
@@ -84,48 +86,68 @@ static inline enum berth_ending member_ending(const struct member *member)
     return member->of->action == CHANGE_STOP ? BERTH_ENDING_REMOVED : BERTH_ENDING_REPLACED;
 }
 
-/* members.c */
+/** What a stage came to. */
+enum progress {
+    /** It is to be run again once something has ended. */
+    PROGRESS_WAITS,
+    PROGRESS_DONE,
+    /** Members have been told why. */
+    PROGRESS_FAILED,
+};
 
+static inline bool exchange_goes_back(const struct exchange *exchange)
+{
+    return exchange->stage >= STAGE_UNDO;
+}
+
+/* group.c */
+
+/** What became of a member. The first failure counts. */
 BERTH_PRINTF(3, 4)
 void member_say(struct member *member, enum berth_code code, const char *format, ...);
+/** Never NULL. */
 const char *exchange_reason_of(const struct generation *generation);
+/** The first that did not do its part; NULL: all did. */
 struct member *exchange_find_fault(const struct exchange *exchange);
+/** One fails, and all others with it. */
 void exchange_fail_others(struct exchange *exchange, const struct member *fault);
+/** Do all run that ran before? Tells those that do not why, and the others because of whom. */
 bool exchange_check_after(struct exchange *exchange);
+/** Whoever does not run tells why to those whose calls have waited. */
 void exchange_refuse_calls(struct exchange *exchange);
-
-/* exchange.c */
-
+/** Calls that were held go where their service is. */
 void exchange_release_calls(struct exchange *exchange);
+/** From here on calls may delay the group for upgrade.drain; then it is overdue. */
 void exchange_limit(struct exchange *exchange);
-void exchange_go_to(struct exchange *exchange, enum stage stage);
 
 /* arrival.c */
 
+/** A service belongs to whom the newest plan gives it, once the plugin that had it does not run any more. */
 void exchange_declare_services(struct exchange *exchange, const struct generation *generation);
-bool exchange_load(struct exchange *exchange);
-bool exchange_init(struct exchange *exchange);
-bool exchange_serve(struct exchange *exchange);
-bool exchange_restore(struct exchange *exchange);
+enum progress exchange_load(struct exchange *exchange);
+enum progress exchange_init(struct exchange *exchange);
+enum progress exchange_serve(struct exchange *exchange);
+enum progress exchange_restore(struct exchange *exchange);
 
 /* rest.c */
 
+/** Nobody outside the group may keep the interface of what ends. @return may the group go on? */
 bool exchange_check_outsiders(struct exchange *exchange);
-void exchange_hold(struct exchange *exchange);
-bool exchange_drain(struct exchange *exchange);
-bool exchange_save(struct exchange *exchange);
+enum progress exchange_hold(struct exchange *exchange);
+enum progress exchange_drain(struct exchange *exchange);
+enum progress exchange_save(struct exchange *exchange);
 
 /* takeover.c */
 
-void exchange_take_places(struct exchange *exchange);
-bool exchange_close(struct exchange *exchange);
-bool exchange_switch(struct exchange *exchange);
-bool exchange_leave(struct exchange *exchange);
+enum progress exchange_close(struct exchange *exchange);
+enum progress exchange_join(struct exchange *exchange);
+enum progress exchange_switch(struct exchange *exchange);
+enum progress exchange_leave(struct exchange *exchange);
 
 /* comeback.c */
 
-bool exchange_undo(struct exchange *exchange);
-bool exchange_return(struct exchange *exchange);
-void exchange_report_return(struct exchange *exchange);
+enum progress exchange_undo(struct exchange *exchange);
+enum progress exchange_return(struct exchange *exchange);
+enum progress exchange_return_switch(struct exchange *exchange);
 
 #endif

@@ -55,7 +55,7 @@ void perform_start(struct perform *perform);
 void perform_serve(struct perform *perform);
 /**
  * Any time after perform_start: starts nothing more, waits for pending steps, drains, closes. A change that
- * is under way is given up, and those that wait are answered. Idempotent.
+ * is under way is abandoned, and those that wait are answered. Idempotent.
  */
 void perform_stop(struct perform *perform);
 
@@ -89,7 +89,7 @@ struct perform_work {
     const struct change *change;
     /** How long calls may delay a change: upgrade.drain. */
     uint64_t drain_ns;
-    /** What is left of calls and drains by then is ended, instead of giving the change up. */
+    /** What is left of calls and drains by then is ended, instead of abandoning the change. */
     bool is_forced;
     /** The first group that fails ends the change. */
     bool is_atomic;

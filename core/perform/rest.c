@@ -15,7 +15,7 @@ static bool is_pending(const struct exchange *exchange)
     return false;
 }
 
-void exchange_hold(struct exchange *exchange)
+enum progress exchange_hold(struct exchange *exchange)
 {
     struct router *router = exchange_router(exchange);
 
@@ -32,6 +32,7 @@ void exchange_hold(struct exchange *exchange)
         }
     }
     exchange->is_held = true;
+    return PROGRESS_DONE;
 }
 
 static void on_idle(void *context)
@@ -92,7 +93,7 @@ bool exchange_check_outsiders(struct exchange *exchange)
 
     if (member == NULL)
         return true;
-    member_say(member, BERTH_ABORTED, "given up, because %s was handed its interface meanwhile; ask again",
+    member_say(member, BERTH_ABORTED, "abandoned: %s was handed its interface meanwhile; ask again",
                holding->holder.name);
     exchange_fail_others(exchange, member);
     return false;
@@ -116,8 +117,8 @@ static void begin_drain(struct exchange *exchange)
     }
 }
 
-/* What was replaced and still has calls may use what is to be closed. Past the deadline the change is given
- * up. */
+/* What was replaced and still has calls may use what is to be closed. Past the deadline the group is
+ * abandoned. */
 static bool waits_for_outsider(struct exchange *exchange)
 {
     const struct berth_holding *holding;
@@ -126,19 +127,44 @@ static bool waits_for_outsider(struct exchange *exchange)
 
     if (member == NULL || !exchange->is_overdue)
         return member != NULL;
-    member_say(
-        member, BERTH_DEADLINE_EXCEEDED,
-        "given up, because generation %llu of %s, which was replaced, did not let go of its interface within "
-        "upgrade.drain",
-        (unsigned long long)holding->holder.generation, holding->holder.name);
+    member_say(member, BERTH_DEADLINE_EXCEEDED,
+               "abandoned: generation %llu of %s, which was replaced, did not let go of its "
+               "interface within "
+               "upgrade.drain",
+               (unsigned long long)holding->holder.generation, holding->holder.name);
     exchange_fail_others(exchange, member);
     return true;
 }
 
-bool exchange_drain(struct exchange *exchange)
+/* What is left of calls and drains is ended: because that was asked for, or because the plugin stops. */
+static enum progress end_the_rest(struct exchange *exchange)
+{
+    struct router *router = exchange_router(exchange);
+
+    if (is_pending(exchange))
+        return PROGRESS_WAITS;
+    for (size_t i = 0; i < exchange->end_count && router != NULL; i++)
+        if (exchange->members[exchange->ends[i]].before != NULL)
+            router_end_calls(router, &exchange->members[exchange->ends[i]].before->host,
+                             "its plugin is being replaced; try again");
+    return waits_for_outsider(exchange) ? PROGRESS_FAILED : PROGRESS_DONE;
+}
+
+static enum progress abandon(struct exchange *exchange, struct member *busy)
+{
+    char calls[512] = "";
+
+    if (exchange_router(exchange) != NULL)
+        router_describe_calls(exchange_router(exchange), &busy->before->host, calls, sizeof(calls));
+    member_say(busy, BERTH_DEADLINE_EXCEEDED, "abandoned: its calls did not end within upgrade.drain%s%s",
+               calls[0] != '\0' ? "; " : "", calls);
+    exchange_fail_others(exchange, busy);
+    return PROGRESS_FAILED;
+}
+
+enum progress exchange_drain(struct exchange *exchange)
 {
     struct member *busy = NULL;
-    char calls[512];
 
     if (!exchange->stage_has_begun)
         begin_drain(exchange);
@@ -146,42 +172,20 @@ bool exchange_drain(struct exchange *exchange)
     for (size_t i = 0; i < exchange->end_count; i++)
         if (!is_at_rest(exchange, &exchange->members[exchange->ends[i]]))
             busy = &exchange->members[exchange->ends[i]];
-    if (!exchange_check_outsiders(exchange)) {
-        exchange_go_to(exchange, STAGE_UNDO);
-        return false;
-    }
+    if (!exchange_check_outsiders(exchange))
+        return PROGRESS_FAILED;
     if (busy == NULL && !waits_for_outsider(exchange))
-        return true;
+        return PROGRESS_DONE;
     if (!exchange->is_overdue)
-        return false;
-    if (busy == NULL) {
-        exchange_go_to(exchange, STAGE_UNDO);
-        return false;
-    }
-    if (exchange->work->is_forced || busy->of->action == CHANGE_STOP) {
-        if (is_pending(exchange))
-            return false;
-        for (size_t i = 0; i < exchange->end_count && exchange_router(exchange) != NULL; i++)
-            if (exchange->members[exchange->ends[i]].before != NULL)
-                router_end_calls(exchange_router(exchange),
-                                 &exchange->members[exchange->ends[i]].before->host,
-                                 "its plugin is being replaced; try again");
-        if (!waits_for_outsider(exchange))
-            return true;
-        exchange_go_to(exchange, STAGE_UNDO);
-        return false;
-    }
-    calls[0] = '\0';
-    if (exchange_router(exchange) != NULL)
-        router_describe_calls(exchange_router(exchange), &busy->before->host, calls, sizeof(calls));
-    member_say(busy, BERTH_DEADLINE_EXCEEDED, "abandoned: its calls did not end within upgrade.drain%s%s",
-               calls[0] != '\0' ? "; " : "", calls);
-    exchange_fail_others(exchange, busy);
-    exchange_go_to(exchange, STAGE_UNDO);
-    return false;
+        return PROGRESS_WAITS;
+    if (busy == NULL)
+        return PROGRESS_FAILED;
+    if (exchange->work->is_forced || busy->of->action == CHANGE_STOP)
+        return end_the_rest(exchange);
+    return abandon(exchange, busy);
 }
 
-bool exchange_save(struct exchange *exchange)
+enum progress exchange_save(struct exchange *exchange)
 {
     for (size_t i = 0; i < exchange->end_count; i++) {
         struct member *member = &exchange->members[exchange->ends[i]];
@@ -198,8 +202,7 @@ bool exchange_save(struct exchange *exchange)
             continue;
         member_say(member, code, "its state could not be saved: %s", error.message);
         exchange_fail_others(exchange, member);
-        exchange_go_to(exchange, STAGE_UNDO);
-        return false;
+        return PROGRESS_FAILED;
     }
-    return true;
+    return PROGRESS_DONE;
 }

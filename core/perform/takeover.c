@@ -68,7 +68,7 @@ static void begin_close(struct exchange *exchange)
             exchange->members[exchange->ends[i]].before->plugin->is_closing = true;
 }
 
-bool exchange_close(struct exchange *exchange)
+enum progress exchange_close(struct exchange *exchange)
 {
     if (!exchange->stage_has_begun)
         begin_close(exchange);
@@ -80,7 +80,7 @@ bool exchange_close(struct exchange *exchange)
             if (member->before->is_open)
                 generation_close(member->before, member_ending(member));
             if (steps_are_pending(&member->before->steps))
-                return false;
+                return PROGRESS_WAITS;
             if (member->of->action == CHANGE_STOP)
                 end_stopped(exchange, member);
             else
@@ -88,7 +88,7 @@ bool exchange_close(struct exchange *exchange)
         }
         exchange->ended++;
     }
-    return true;
+    return PROGRESS_DONE;
 }
 
 /* Services that only the version before had. */
@@ -145,7 +145,7 @@ static void promote(struct exchange *exchange, const struct generation *generati
         registry_promote(registry, own);
 }
 
-void exchange_take_places(struct exchange *exchange)
+static void take_places(struct exchange *exchange)
 {
     exchange->retirements = exchange->crew->retirements;
     for (size_t i = 0; i < exchange->count; i++) {
@@ -167,38 +167,47 @@ void exchange_take_places(struct exchange *exchange)
     }
 }
 
-bool exchange_switch(struct exchange *exchange)
+/* What only starts has its services and interceptors already. */
+enum progress exchange_join(struct exchange *exchange)
+{
+    take_places(exchange);
+    exchange_refuse_calls(exchange);
+    return PROGRESS_DONE;
+}
+
+enum progress exchange_switch(struct exchange *exchange)
 {
     struct berth_error error;
     enum berth_code code;
 
     if (!exchange_check_outsiders(exchange))
-        return false;
+        return PROGRESS_FAILED;
     code = exchange_router(exchange) != NULL ? switch_routes(exchange, &error) : BERTH_OK;
     if (code != BERTH_OK) {
         struct member *fault = &exchange->members[0];
 
         member_say(fault, code, "%s", error.message);
         exchange_fail_others(exchange, fault);
-        return false;
+        return PROGRESS_FAILED;
     }
-    exchange_take_places(exchange);
+    take_places(exchange);
     exchange_release_calls(exchange);
-    return true;
+    exchange_refuse_calls(exchange);
+    return PROGRESS_DONE;
 }
 
 /*
  * Those that were replaced have some time to leave before the change is reported. Others may take longer: a
  * server of ttrpc leaves when its last peer does.
  */
-bool exchange_leave(struct exchange *exchange)
+enum progress exchange_leave(struct exchange *exchange)
 {
     if (!exchange->stage_has_begun)
         exchange_limit(exchange);
     exchange->stage_has_begun = true;
     if (!crew_has_retired(exchange->crew, exchange->retirements))
-        return true;
+        return PROGRESS_DONE;
     if (exchange->is_overdue)
         crew_hurry(exchange->crew, exchange->work->is_forced);
-    return exchange->is_overdue;
+    return exchange->is_overdue ? PROGRESS_DONE : PROGRESS_WAITS;
 }

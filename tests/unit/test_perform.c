@@ -501,10 +501,9 @@ static void who_is_handed_an_interface_meanwhile_keeps_it(void **state)
     assert_int_equal(fetch_late(), BERTH_OK);
     stage_run_until(&asked.is_done);
     assert_string_equal(stage.trace, "drain store1, ");
-    assert_string_equal(
-        stage.report,
-        "upgrade io.x.store.v1.store ABORTED: given up, because io.x.late.v1.late was handed its "
-        "interface meanwhile; ask again\n");
+    assert_string_equal(stage.report,
+                        "upgrade io.x.store.v1.store ABORTED: abandoned: io.x.late.v1.late was handed its "
+                        "interface meanwhile; ask again\n");
     assert_int_equal(stage_plugin("io.x.store.v1.store")->generation, 1);
     stage_end();
 }
@@ -532,7 +531,7 @@ static void one_that_leaves_keeps_what_it_uses(void **state)
     stage_change(MODULES(STORE("1.0.0"), ASKER("2.0.0")), "");
     assert_change(
         MODULES(STORE("2.0.0"), ASKER("2.0.0")), "drain greeter2, drain store1, ",
-        "upgrade io.x.store.v1.store DEADLINE_EXCEEDED: given up, because generation 1 of "
+        "upgrade io.x.store.v1.store DEADLINE_EXCEEDED: abandoned: generation 1 of "
         "io.x.v1.greeter, which was replaced, did not let go of its interface within upgrade.drain\n"
         "restart io.x.v1.greeter ABORTED: abandoned because of io.x.store.v1.store\n");
     answer_call(call);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who does not do its part in a group, who fails with it, and who is told why. */
+/* What all stages of a group need: who failed and who is told why, the deadline, the calls that wait. */
 #include "group.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
 BERTH_PRINTF(3, 4)
@@ -83,4 +84,37 @@ void exchange_refuse_calls(struct exchange *exchange)
         service_routes_close(exchange_router(exchange), member->after->source.entry->plugin,
                              &member->after->host, reason);
     }
+}
+
+void exchange_release_calls(struct exchange *exchange)
+{
+    struct router *router = exchange_router(exchange);
+
+    for (size_t i = 0; router != NULL && exchange->is_held && i < exchange->count; i++) {
+        const struct generation *before = exchange->members[i].before;
+
+        for (size_t k = 0; before != NULL && k < before->source.entry->plugin->service_count; k++)
+            router_release(router, before->source.entry->plugin->services[k].name);
+    }
+    exchange->is_held = false;
+    if (exchange->is_gated)
+        router_open_gate(router);
+    exchange->is_gated = false;
+}
+
+static void on_overdue(struct deadline *deadline)
+{
+    struct exchange *exchange = CONTAINER_OF(deadline, struct exchange, deadline);
+
+    exchange->is_overdue = true;
+    exchange->on_wake(exchange->context);
+}
+
+void exchange_limit(struct exchange *exchange)
+{
+    exchange->is_overdue = false;
+    if (exchange->work->drain_ns > 0 &&
+        !deadlines_start(&exchange->crew->ground.deadlines, &exchange->deadline,
+                         uv_hrtime() + exchange->work->drain_ns, on_overdue))
+        abort();
 }
