@@ -11,7 +11,7 @@ import time
 import unittest
 
 import ask
-from daemon import BUILD, Case
+from daemon import BUILD, PATIENCE, Case
 from workshop import Plugin
 
 STORE = "io.example.store.v1.store"
@@ -108,35 +108,38 @@ class Reload(Case):
         self.assertEqual(["7"], [setting["value"] for setting in told["settings"] if setting["path"] == "burst"])
 
     def test_the_level_of_a_plugin_outlives_its_version(self):
-        def add(version):
-            code = """static enum berth_code serve(const struct berth_host *host, void *instance, struct berth_error *err)
-            {
-                (void)instance, (void)err;
-                berth_log(host, BERTH_LOG_DEBUG, "detail of %s");
-                return BERTH_OK;
-            }""" % version
-            self.workshop.add("talker", Plugin("io.example.talker.v1", "talker", code=code, members=".serve = serve,",
-                                               yaml="upgrade: beside\ncallbacks: [serve]"), version=version)
-
         talker = "io.example.talker.v1.talker"
-        versions = ["1.1.0", "1.2.0", "1.1.0", "1.3.0"]
+
+        def add(version):
+            code = "\n".join(f"""static enum berth_code {step}_it(const struct berth_host *host, void *instance, struct berth_error *err)
+                {{
+                    (void)instance, (void)err;
+                    berth_log(host, BERTH_LOG_DEBUG, "detail: {version} {step}");
+                    return BERTH_OK;
+                }}""" for step in ("serve", "close"))
+            self.workshop.add("talker", Plugin("io.example.talker.v1", "talker", code=code,
+                                               members=".serve = serve_it, .close = close_it,",
+                                               yaml="upgrade: beside\ncallbacks: [serve, close]"), version=version)
+
+        def upgrade(*versions):
+            for version in versions:
+                add(version)
+                self.assertIn(f"talker {version} replaces", self.ctl(daemon, "reload").stdout)
+
         add("1.0.0")
         daemon = self.start()
+        upgrade("1.1.0")
         self.ctl(daemon, "log-level", "debug", talker)
-        for version in versions:
-            add(version)
-            self.assertIn(f"talker {version} replaces", self.ctl(daemon, "reload").stdout)
-            self.assertEqual("debug\n", self.ctl(daemon, "log-level", talker).stdout, version)
-        self.ctl(daemon, "log-level", "warn", talker)
-        self.ctl(daemon, "log-level", "debug", talker)
-        add("1.2.0")
-        self.ctl(daemon, "reload")
+        upgrade("1.2.0", "1.1.0", "1.3.0")
+        self.assertEqual("debug\n", self.ctl(daemon, "log-level", talker).stdout)
+        end = time.monotonic() + PATIENCE
+        while len(re.findall("detail: .* close", daemon.log)) < 3 and time.monotonic() < end:
+            time.sleep(0.02)
         self.ctl(daemon, "log-level", "default", talker)
-        for version in ("1.1.0", "1.4.0"):
-            add(version)
-            self.assertIn(f"talker {version} replaces", self.ctl(daemon, "reload").stdout)
+        upgrade("1.2.0", "1.4.0")
         self.assert_stops(daemon)
-        self.assertEqual([*versions, "1.2.0"], re.findall(r"detail of (\S+)", daemon.log))
+        for step, versions in (("serve", ["1.2.0", "1.1.0", "1.3.0"]), ("close", ["1.1.0", "1.2.0", "1.1.0"])):
+            self.assertEqual(versions, re.findall(rf"detail: (\S+) {step}", daemon.log), step)
 
     def test_a_service_manager_that_does_not_read_delays_neither_a_reload_nor_the_end(self):
         daemon = self.start()
