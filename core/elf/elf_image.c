@@ -17,7 +17,9 @@ static struct elf_table slice(const struct elf_image *image, uint64_t offset, ui
     return (struct elf_table){.bytes = image->bytes + offset, .length = (size_t)length};
 }
 
-static bool read_at(const struct elf_table *table, uint64_t offset, void *ret, size_t size)
+/* Hundreds of times for each module, mostly for the size of one entry: inlined, a few moves. */
+static inline __attribute__((always_inline)) bool read_at(const struct elf_table *table, uint64_t offset,
+                                                          void *ret, size_t size)
 {
     if (offset > table->length || size > table->length - offset)
         return false;
