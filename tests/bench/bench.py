@@ -12,6 +12,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
 import connect  # noqa: E402
+import isolation  # noqa: E402
+import live  # noqa: E402
 import memory  # noqa: E402
 import plan  # noqa: E402
 import rpc  # noqa: E402
@@ -19,7 +21,8 @@ import services  # noqa: E402
 import startup  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
-BENCHMARKS = {"startup": startup, "memory": memory, "plan": plan, "rpc": rpc, "connect": connect, "services": services}
+BENCHMARKS = {"startup": startup, "memory": memory, "plan": plan, "rpc": rpc, "connect": connect, "services": services,
+              "isolation": isolation, "live": live}
 HEAD = """# Measured
 
 Every section is written by the command that stands in it. Numbers are medians, with the least and the greatest in

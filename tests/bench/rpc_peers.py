@@ -42,12 +42,11 @@ def build_grpc_server():
     return target
 
 
-def build_ttrpc_server():
+def build_go_server(name):
     """From Debian's sources alone, so that no proxy and no module cache is asked."""
-    target = BUILT / "ttrpc_server"
-    if newer(target, SOURCES / "ttrpc_server.go"):
-        run("go", "build", "-o", target, SOURCES / "ttrpc_server.go", GO111MODULE="off", GOPATH="/usr/share/gocode",
-            GOCACHE=BUILT / "go-cache", GOFLAGS="")
+    target, source = BUILT / name, SOURCES / f"{name}.go"
+    if newer(target, source):
+        run("go", "build", "-o", target, source, GO111MODULE="off", GOPATH="/usr/share/gocode", GOCACHE=BUILT / "go-cache", GOFLAGS="")
     return target
 
 
@@ -162,7 +161,7 @@ class TtrpcServer(Server):
     def __init__(self):
         super().__init__()
         self.address = str(self.workshop.short / "ttrpc.sock")
-        self.command = [build_ttrpc_server(), self.address]
+        self.command = [build_go_server("ttrpc_server"), self.address]
 
 
 def can_run_containerd():

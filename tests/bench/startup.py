@@ -24,12 +24,12 @@ SERVE = """static enum berth_code serve(const struct berth_host *host, void *ins
 }"""
 
 
-def thousand_modules(workshop):
-    """A server, and one module, compiled once; its copies differ in the id, which stands in the note and in the plugin's
-    table."""
+def thousand_modules(workshop, **parts):
+    """A server, and one module of these parts, compiled once; its copies differ in the id, which stands in the note and in the
+    plugin's table."""
     workshop.add("server", Plugin("io.example.server.v1", "one", code=SERVE, members=".serve = serve,", yaml="callbacks: [serve]"),
                  flags=("-O2", "-s"))
-    template = workshop.add("template", Plugin("io.example.bench.v1", "m00000"), flags=("-O2", "-s"))
+    template = workshop.add("template", Plugin("io.example.bench.v1", "m00000", **parts), flags=("-O2", "-s"))
     content = template.read_bytes()
     template.unlink()
     for i in range(MODULES - 1):
