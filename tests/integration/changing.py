@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A daemon that changes while clients call it: new versions of its modules, and clients that want every call to end well."""
 
+import http.client
 import importlib
 import re
 import shutil
@@ -24,7 +25,7 @@ class Load:
     def __init__(self, address, path, request=b"", *, protocol="grpc", connections=2, at_a_time=4, namespace="", numbers=100000):
         self.path = path
         self.process = subprocess.Popen(
-            [str(LOAD_CLIENT), protocol, f"unix:{address}", path, "20000000", str(connections), str(at_a_time), request.hex(),
+            [str(LOAD_CLIENT), protocol, address if address.startswith("tcp:") else f"unix:{address}", path, "20000000", str(connections), str(at_a_time), request.hex(),
              namespace, "1", str(numbers)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
 
     def wait(self):
@@ -85,22 +86,30 @@ class Caller(threading.Thread):
 
 
 class Stream(threading.Thread):
-    """A call of grpcio that never ends by itself. Where the service is replaced it calls again, as the status tells it to."""
+    """A call of grpcio that never ends by itself. Where the service is replaced it calls again, as the status tells it to. One
+    that goes both ways asks once and leaves its half open."""
 
-    def __init__(self, address, path, request, answer_type):
+    def __init__(self, address, path, request, answer_type, both_ways=False):
         super().__init__(daemon=True)
         self.channel = grpc.insecure_channel(f"unix:{address}")
-        self.method = self.channel.unary_stream(path, request_serializer=lambda message: message.SerializeToString(),
-                                                response_deserializer=answer_type.FromString)
-        self.request = request
+        kind = self.channel.stream_stream if both_ways else self.channel.unary_stream
+        self.method = kind(path, request_serializer=lambda message: message.SerializeToString(),
+                           response_deserializer=answer_type.FromString)
+        self.request, self.both_ways = request, both_ways
         self.messages, self.starts, self.restarts, self.failure, self.is_over = [], 0, 0, None, False
         self.is_open = threading.Event()
         self.start()
         assert self.is_open.wait(PATIENCE), self.failure
 
+    def requests(self, end):
+        yield self.request
+        end.wait()
+
     def run(self):
         while not self.is_over:
-            self.call = self.method(self.request, wait_for_ready=True)
+            end = threading.Event()
+            self.call = self.method(self.requests(end) if self.both_ways else self.request, wait_for_ready=True)
+            self.call.add_callback(end.set)
             try:
                 self.call.initial_metadata()
                 self.starts += 1
@@ -136,6 +145,47 @@ class Stream(threading.Thread):
         return self
 
 
+class Browser(threading.Thread):
+    """GET without a pause, over a connection that stays or a new one each time. A connection that is closed before an answer
+    begins may be an idle one that its server has just closed: there, and only once, a request may be sent again (RFC 9110 9.2.2)."""
+
+    def __init__(self, port, path, keeps):
+        super().__init__(daemon=True)
+        self.port, self.path, self.keeps = port, path, keeps
+        self.calls, self.again, self.failure, self.is_over = 0, 0, None, False
+        self.start()
+
+    def get(self, connection):
+        connection.request("GET", self.path, headers={} if self.keeps else {"Connection": "close"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 200, f"{answer.status} {answer.reason}"
+
+    def run(self):
+        connection = None
+        while not self.is_over and self.failure is None:
+            is_new = connection is None
+            connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+            try:
+                self.get(connection)
+                self.calls += 1
+                if self.keeps and connection.sock is not None:
+                    continue
+            except (http.client.HTTPException, OSError, AssertionError) as error:
+                self.again += 1
+                if is_new or not isinstance(error, (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)):
+                    self.failure = repr(error)
+            connection.close()
+            connection = None
+
+    def stop(self):
+        self.is_over = True
+        self.join(PATIENCE)
+        if self.failure is not None or self.calls == 0:
+            raise AssertionError(f"{self.path}: {self.failure} after {self.calls} requests")
+        return self
+
+
 class Changing:
     """For a Case: asks its daemon for changes."""
 
@@ -155,11 +205,6 @@ class Changing:
             self.channel = grpc.insecure_channel(f"unix:{daemon.address}")
             self.addCleanup(self.channel.close)
         return self.channel
-
-    def assert_stops(self, daemon):
-        """Without a client whose connection is idle: the daemon would give it time to go."""
-        self.asking(daemon).close()
-        super().assert_stops(daemon)
 
     def change(self, daemon, kind, *subjects, timeout=PATIENCE, **options):
         """Asks for a change and waits for its report, as berthctl does."""

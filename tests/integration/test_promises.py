@@ -14,10 +14,14 @@ import urllib.request
 
 import grpc
 import protos
-from changing import Caller, Changing, Load, Stream
+from changing import Browser, Caller, Changing, Load, Stream
 from daemon import BERTHCTL, PATIENCE, Case, environment
+from etcd import Etcd
 from google.protobuf.any_pb2 import Any
 from otlp_receiver import HttpReceiver
+from test_http import PAGE
+from test_image_verifier import ASK, VERIFIER
+from workshop import Plugin
 
 UPGRADES = int(os.environ.get("BERTH_UPGRADES", "3"))
 IS_LONG = UPGRADES > 20
@@ -26,6 +30,8 @@ IS_SANITIZED = os.environ.get("BERTH_TEST_SANITIZE", "none") != "none"
 GREETER = "io.containerd.grpc.v1.greeter"
 HELLO = "/helloworld.Greeter/SayHello"
 ADA = protos.greeter.HelloRequest(name="Ada").SerializeToString()
+OPT = "io.containerd.internal.v1.opt"
+ETCD = "io.berth.store.v1.etcd"
 CONTAINERS = "/containerd.services.containers.v1.Containers/"
 EVENTS = "/containerd.services.events.v1.Events/"
 INTROSPECTION = "/containerd.services.introspection.v1.Introspection/"
@@ -44,6 +50,12 @@ def container():
     return message.SerializeToString()
 
 
+def find_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Promises(Changing, Case):
     def setUp(self):
         super().setUp()
@@ -58,11 +70,11 @@ class Promises(Changing, Case):
 
     def load(self, path, request=b"", **options):
         address = self.daemon.address + (".ttrpc" if options.get("protocol") == "ttrpc" else "")
-        self.loads.append(Load(address, path, request, **options))
+        self.loads.append(Load(options.pop("address", address), path, request, **options))
         return self.loads[-1]
 
-    def stream(self, path, request, answer_type):
-        self.streams.append(Stream(self.daemon.address, path, request, answer_type))
+    def stream(self, path, request, answer_type, **options):
+        self.streams.append(Stream(self.daemon.address, path, request, answer_type, **options))
         return self.streams[-1]
 
     def settle(self):
@@ -168,6 +180,65 @@ class Beside(Promises):
         self.assertEqual(UPGRADES, watch.restarts)
         self.assert_stops(self.daemon)
 
+    def test_reflection(self):
+        """It has no unary calls of its own; those of others go on."""
+        self.begin("servers", "introspection", "greeter", "reflection")
+        self.load(HELLO, ADA)
+        asking = self.stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                             protos.reflection.ServerReflectionRequest(list_services=""),
+                             protos.reflection.ServerReflectionResponse, both_ways=True)
+        steps = self.upgrade_often("reflection", "io.containerd.grpc.v1.reflection", mode="beside", stream=asking)
+        self.assertEqual({0}, {step.pause_ns for step in steps})
+        self.settle()
+        self.assertEqual(UPGRADES, asking.restarts)
+        for message in asking.messages:
+            self.assertIn("helloworld.Greeter", [each.name for each in message.list_services_response.service])
+        self.assert_stops(self.daemon)
+
+    def test_image_verifier(self):
+        """With whoever uses its interface: here a plugin that asks it about each image."""
+        verifiers = self.workshop.top / "verifiers"
+        verifiers.mkdir(mode=0o755)
+        (verifiers / "a").write_text("#!/bin/sh\necho fine\n", encoding="utf-8")
+        (verifiers / "a").chmod(0o755)
+        self.workshop.add("pulls", Plugin(
+            "io.containerd.grpc.v1", "pulls", requires=["io.containerd.image-verifier.v1"],
+            yaml="upgrade: beside\nservices: {test.Images: {Verify: unary}}", members=".services = services",
+            init=f'return berth_get(host, "{VERIFIER}", &verifier, err);'), code=ASK)
+        self.begin("servers", "introspection", "image-verifier", plugins={VERIFIER: {"bin_dir": str(verifiers)}})
+        self.load("/test.Images/Verify", b"docker.io/library/debian", connections=1)
+        steps = self.upgrade_often("image-verifier", VERIFIER, mode="beside")
+        self.assertEqual({0}, {step.pause_ns for step in steps})
+        self.settle()
+        self.assert_stops(self.daemon)
+
+    def test_opt(self):
+        """Whoever lists plugins sees its directory all the time, and so do programs that are started with its environment."""
+        self.begin("servers", "introspection", "opt", "greeter")
+        request = protos.introspection.PluginsRequest(filters=["id==opt"]).SerializeToString()
+        self.load(INTROSPECTION + "Plugins", request, connections=1)
+        self.load(HELLO, ADA)
+
+        def find():
+            self.assert_line(self.daemon.ctl("plugins", "inspect", OPT).stdout, "path", str(self.workshop.root), "opt")
+        steps = self.upgrade_often("opt", OPT, mode="beside", between=find)
+        self.assertEqual({0}, {step.pause_ns for step in steps})
+        self.settle()
+        self.assert_stops(self.daemon)
+
+    def test_cri(self):
+        self.begin()
+        for name in ("Version", "Status", "ListContainers", "ListPodSandbox"):
+            self.load("/runtime.v1.RuntimeService/" + name, connections=1, at_a_time=2)
+        self.load("/runtime.v1.ImageService/ListImages", connections=1, at_a_time=2)
+        watch = self.stream("/runtime.v1.RuntimeService/GetContainerEvents", protos.cri.GetEventsRequest(),
+                            protos.cri.ContainerEventResponse)
+        steps = self.upgrade_often("cri", "io.containerd.grpc.v1.cri", mode="beside", stream=watch)
+        self.assertEqual({0}, {step.pause_ns for step in steps})
+        self.settle()
+        self.assertEqual(UPGRADES, watch.restarts)
+        self.assert_stops(self.daemon)
+
     def interceptor(self, stem):
         """Without the namespace's interceptor a call of containers is refused. The generation that was replaced stays for as
         long as the stream that passes it; the report need not wait for that."""
@@ -207,9 +278,7 @@ class State(Promises):
         return missing
 
     def begin_counting(self, **settings):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = find_port()
         self.begin(plugins={"io.containerd.server.v1.metrics": {"address": f"127.0.0.1:{self.port}"},
                             "io.containerd.metrics.v1.grpc-prometheus": {"grpc_histogram": True}, **settings})
         self.counted = self.scrape()
@@ -306,7 +375,57 @@ class Exclusive(Promises):
         self.assert_stops(self.daemon)
 
 
+    def test_the_store_in_etcd_with_its_users(self):
+        """The dry run tells how long calls would wait, because everything has to be read again."""
+        etcd = Etcd()
+        self.addCleanup(etcd.remove)
+        etcd.start()
+        self.workshop.add_default_modules()
+        (self.workshop.plugins / "store-lmdb.so").unlink()
+        self.workshop.write_config(plugins={ETCD: {"endpoints": [f"tcp:{etcd.endpoint}"], "prefix": "/promises"}})
+        self.daemon = self.start()
+        self.load(CONTAINERS + "Create", container(), namespace="default", connections=1, at_a_time=4, numbers=20000000)
+        self.new_version("store-etcd")
+        report = self.change(self.daemon, "UPGRADE", ETCD, dry_run=True)
+        step = next(step for step in report.steps if step.uri == ETCD)
+        self.assertGreater(step.expected_pause_ns, 0, report)
+        self.assertLess(step.expected_pause_ns, 10e9, report)
+        steps = self.upgrade_often("store-etcd", ETCD, mode="exclusive")
+        self.assert_waits(steps, 3.0)
+        loads = self.settle()
+        with grpc.insecure_channel(f"unix:{self.daemon.address}") as channel:
+            listing = channel.unary_stream(CONTAINERS + "ListStream")
+            listed = list(listing(b"", timeout=PATIENCE, metadata=(("containerd-namespace", "default"),)))
+        self.assertEqual(loads[0].calls, len(listed))
+        self.assert_stops(self.daemon)
+
+
 class Servers(Promises):
+    def test_grpc_over_tcp(self):
+        port = find_port()
+        self.begin("servers", "introspection", "greeter", transports={"helloworld.Greeter": ["tcp"]},
+                   plugins={"io.containerd.server.v1.grpc-tcp": {"address": f"127.0.0.1:{port}"}})
+        self.load(HELLO, ADA, address=f"tcp:127.0.0.1:{port}")
+        self.load(HELLO, ADA)
+        self.upgrade_often("servers", "io.containerd.server.v1.grpc-tcp", mode="beside", settle=0.1)
+        self.settle()
+        self.assert_stops(self.daemon)
+
+    def test_http(self):
+        """Handlers of other plugins over connections that stay, and over one for each request."""
+        ports = [find_port(), find_port()]
+        self.workshop.add("answers", Plugin("io.berth.http.v1", "answers", members=".interface = &page"), code=PAGE)
+        self.begin(plugins={"io.berth.server.v1.http": {"address": f"127.0.0.1:{ports[0]}"},
+                            "io.containerd.server.v1.metrics": {"address": f"127.0.0.1:{ports[1]}"}})
+        browsers = [Browser(port, path, keeps) for port, path in zip(ports, ("/page", "/metrics")) for keeps in (True, False)]
+        self.load(HELLO, ADA, connections=1)
+        self.upgrade_often("http", "io.berth.server.v1.http", mode="beside", settle=0.2)
+        self.settle()
+        for browser in browsers:
+            browser.stop()
+            self.assertLessEqual(browser.again, UPGRADES)
+        self.assert_stops(self.daemon)
+
     def test_grpc(self):
         self.begin("servers", "introspection", "greeter")
         self.load(HELLO, ADA)
