@@ -16,6 +16,7 @@
 #include <core/perform/perform.h>
 #include <core/state/state.h>
 #include <core/watch/watch.h>
+#include <core/worker/isolated.h>
 #include <sdk/base/memory.h>
 
 #include "costs.h"
@@ -547,6 +548,7 @@ static bool make_registry(struct daemon *daemon)
     daemon->holds =
         (struct holds){.loop = &daemon->loop, .registry = daemon->registry, .router = daemon->router};
     holds_show(&daemon->holds, &daemon->inspect);
+    daemon->inspect.isolation_of = isolated_show;
     daemon->reload = reload_create(&(struct reload_options){
         .loop = &daemon->loop,
         .settings = daemon->options,

@@ -27,7 +27,8 @@ static bool all_will_run(const struct survey *survey)
 static void print(const struct survey *survey, const struct command_options *options)
 {
     if (cli_has(options->line, "json"))
-        plan_print_json(stdout, survey->plan, &survey->scan);
+        plan_print_json(stdout, survey->plan, &survey->scan, isolated_print_json,
+                        (void *)(uintptr_t)survey->settings);
     else if (cli_has(options->line, "dot"))
         plan_print_dot(stdout, survey->plan);
     else {

@@ -190,9 +190,17 @@ struct verdict verdicts_decide(struct verdicts *verdicts, size_t entry);
  * say. */
 char *verdicts_explain(const struct verdicts *verdicts, const struct verdict *verdict);
 
-/** The plan as text for people, as JSON for programs, and as a graph for dot(1). */
+struct config_json;
+
+/**
+ * The plan as text for people, as JSON for programs, and as a graph for dot(1).
+ * @param add_more  adds members to the object of each entry.
+ */
 void plan_print_text(FILE *out, const struct plan *plan, const struct scan *scan);
-void plan_print_json(FILE *out, const struct plan *plan, const struct scan *scan);
+void plan_print_json(FILE *out, const struct plan *plan, const struct scan *scan,
+                     void (*add_more)(void *context, struct config_json *json,
+                                      const struct plan_entry *entry),
+                     void *context);
 void plan_print_dot(FILE *out, const struct plan *plan);
 
 #endif

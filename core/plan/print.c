@@ -206,7 +206,6 @@ static void add_entry(struct config_json *json, const struct plan *plan, const s
 {
     const struct manifest_plugin *plugin = entry->plugin;
 
-    config_json_open(json, NULL, '{');
     config_json_string(json, "uri", plugin->uri);
     config_json_string(json, "type", plugin->type);
     config_json_string(json, "id", plugin->id);
@@ -227,7 +226,6 @@ static void add_entry(struct config_json *json, const struct plan *plan, const s
     add_services(json, plugin);
     add_transports(json, entry);
     add_residence(json, &plugin->manifest->residence);
-    config_json_close(json, '}');
 }
 
 static void add_types(struct config_json *json, const struct plan *plan)
@@ -272,14 +270,21 @@ static void add_warnings(struct config_json *json, const struct plan *plan, cons
     config_json_close(json, ']');
 }
 
-void plan_print_json(FILE *out, const struct plan *plan, const struct scan *scan)
+void plan_print_json(FILE *out, const struct plan *plan, const struct scan *scan,
+                     void (*add_more)(void *context, struct config_json *json,
+                                      const struct plan_entry *entry),
+                     void *context)
 {
     struct config_json json = {.out = out};
 
     config_json_open(&json, NULL, '{');
     config_json_open(&json, "plugins", '[');
-    for (size_t i = 0; i < plan->count; i++)
+    for (size_t i = 0; i < plan->count; i++) {
+        config_json_open(&json, NULL, '{');
         add_entry(&json, plan, &plan->entries[i]);
+        add_more(context, &json, &plan->entries[i]);
+        config_json_close(&json, '}');
+    }
     config_json_close(&json, ']');
     add_types(&json, plan);
     add_rejected(&json, scan);

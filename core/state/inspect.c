@@ -196,6 +196,8 @@ static bool visit_plugin(const struct inspect *inspect, size_t index, visitor on
     if (allocate_scratch(&scratch, plan, plugin)) {
         fill_from_manifest(&info, &scratch, plugin->entry);
         fill_from_registry(&info, &scratch, plan, plugin);
+        if (inspect->isolation_of != NULL)
+            info.isolation = inspect->isolation_of(info.uri, info.generation);
         goes_on = on_plugin(context, &info);
     }
     free(scratch.strings);

@@ -224,6 +224,9 @@ struct inspect {
     const struct scan *scan;
     /** Set by the owner, for what plugins' sections hold; NULL: nobody's was checked. */
     const struct settings *settings;
+    /** What is known of the process of a generation; NULL: there is none. Borrowed until the next turn of the
+     * loop. Set by the owner, or NULL. */
+    const struct berth_isolation *(*isolation_of)(const char *uri, uint64_t generation);
     /** Those that a plugin runs with, where it has not the newest; NULL: all have. Set by the owner. */
     const struct settings *(*settings_of)(const struct inspect *inspect, const char *uri);
 };

@@ -59,35 +59,39 @@ static void on_output(uv_poll_t *poll, int status, int events)
             break;
 }
 
-static void describe_end(const siginfo_t *info, char *text, size_t size)
+static void describe_end(const siginfo_t *info, struct child_end *ret_end)
 {
-    if (info->si_code == CLD_EXITED)
-        snprintf(text, size, "exited with code %d", info->si_status);
-    else
-        snprintf(text, size, "was killed by SIG%s (%s)", sigabbrev_np(info->si_status),
-                 strsignal(info->si_status));
+    if (info->si_code == CLD_EXITED) {
+        ret_end->exit_code = info->si_status;
+        snprintf(ret_end->text, sizeof(ret_end->text), "exited with code %d", info->si_status);
+    } else {
+        ret_end->signal = info->si_status;
+        snprintf(ret_end->text, sizeof(ret_end->text), "was killed by SIG%s (%s)",
+                 sigabbrev_np(info->si_status), strsignal(info->si_status));
+    }
 }
 
 static void on_process(uv_poll_t *poll, int status, int events)
 {
     struct child *child = CONTAINER_OF(poll, struct child, process);
     siginfo_t info = {0};
-    char end[128];
+    struct child_end end = {.exit_code = -1};
 
     if (waitid(P_PIDFD, (id_t)child->process_fd, &info, WEXITED | WNOHANG) != 0)
         /* A plugin in the daemon waits for children that are not its own. */
-        snprintf(end, sizeof(end), "ended, but another part of the daemon collected its exit status");
+        snprintf(end.text, sizeof(end.text),
+                 "ended, but another part of the daemon collected its exit status");
     else if (info.si_pid == 0)
         return;
     else
-        describe_end(&info, end, sizeof(end));
+        describe_end(&info, &end);
     uv_poll_stop(&child->process);
     for (int i = 0; i < READS_PER_TURN; i++)
         if (!read_output(child))
             break;
     end_line(child);
     uv_poll_stop(&child->output);
-    child->on_ended(child, end);
+    child->on_ended(child, &end);
 }
 
 static enum berth_code fail(struct berth_error *err, const char *what, int error)

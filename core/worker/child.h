@@ -14,12 +14,22 @@
 /** As many of its last lines are kept for the reason of its end. */
 #define CHILD_LAST_LINES 3
 
+/** How a child ended. */
+struct child_end {
+    /** One clause: "was killed by SIGSEGV (Segmentation fault)". */
+    char text[128];
+    /** 0: by none. */
+    int signal;
+    /** Of an exit; -1 if it is not known. */
+    int exit_code;
+};
+
 /** Embedded by its owner, who fills in the first part. */
 struct child {
     /** A line of its standard output or error, at most CHILD_LINE_MAX bytes with the NUL. */
     void (*on_line)(struct child *child, const char *line);
-    /** It is gone, and its output has been read. Once. `end` is one clause: "was killed by SIGSEGV". */
-    void (*on_ended)(struct child *child, const char *end);
+    /** It is gone, and its output has been read. Once. */
+    void (*on_ended)(struct child *child, const struct child_end *end);
 
     pid_t pid;
     int process_fd, output_fd;

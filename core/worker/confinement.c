@@ -173,45 +173,6 @@ enum berth_code isolated_judge(const struct isolated_options *options, struct sa
     return code;
 }
 
-static void print_report(FILE *out, const struct sandbox_report *report)
-{
-    static const char *const marks[] = {[SANDBOX_KEPT] = "+", [SANDBOX_OPEN] = "-", [SANDBOX_MISSING] = "!"};
-
-    fprintf(out, "  exposure %u of 100: %s\n", report->exposure, sandbox_exposure_name(report->exposure));
-    for (size_t i = 0; i < SANDBOX_PROMISES; i++)
-        fprintf(out, "    %s %-17s %s\n", marks[report->items[i].verdict], report->items[i].name,
-                report->items[i].text);
-}
-
-void isolated_print_text(FILE *out, const struct plan *plan, const struct settings *settings)
-{
-    bool has_any = false;
-
-    for (size_t i = 0; i < plan->run_count; i++) {
-        const struct manifest_plugin *plugin = plan->entries[i].plugin;
-        const struct isolated_options options = {
-            .plugin = plugin,
-            .settings = settings_of_plugin(settings, plugin->uri),
-            .isolation = settings_find_isolation(settings, plugin->uri),
-            .root = settings->root,
-            .state = settings->state,
-        };
-        struct sandbox_report report;
-        struct berth_error error;
-
-        if (options.isolation == NULL)
-            continue;
-        if (!has_any)
-            fputs("\nIsolated (+ enforced, - not requested, ! cannot be enforced here):\n", out);
-        has_any = true;
-        fprintf(out, "%s\n", plugin->uri);
-        if (isolated_judge(&options, &report, &error) == BERTH_OK)
-            print_report(out, &report);
-        else
-            fprintf(out, "  ! %s\n", error.message);
-    }
-}
-
 char *isolated_find_program(void)
 {
     char own[PATH_MAX];

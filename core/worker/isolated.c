@@ -8,6 +8,7 @@
  */
 #include "isolated.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,10 +79,15 @@ struct isolated {
     char fault[BERTH_ERROR_MAX];
     /* Why the last worker ended. */
     char reason[BERTH_ERROR_MAX];
+    /* For listings. Generation 0: not started yet. */
+    uint64_t generation;
+    struct berth_isolation shown;
+    struct sandbox_report report;
+    struct berth_promise promises[SANDBOX_PROMISES];
     bool ended_well;
     uint64_t started_ns, pinged_ns;
-    /* Restarts: all, in a row, and in the present interval. */
-    uint32_t restarts, in_a_row, in_interval;
+    /* Restarts in a row, and in the present interval. */
+    uint32_t in_a_row, in_interval;
     uint64_t interval_ns;
 };
 
@@ -90,6 +96,10 @@ struct isolated {
  * that has not begun is meant. The loop's thread only.
  */
 static LIST_HEAD(, isolated) all = LIST_HEAD_INITIALIZER(all);
+
+static_assert((int)SANDBOX_OPEN == (int)BERTH_PROMISE_NOT_REQUESTED &&
+                  (int)SANDBOX_MISSING == (int)BERTH_PROMISE_NOT_ENFORCEABLE,
+              "both have the same verdicts");
 
 static struct isolated *find(const char *uri)
 {
@@ -224,7 +234,7 @@ static uint64_t next_delay_ms(struct isolated *isolated)
         delay_ns *= 2;
     isolated->in_a_row++;
     isolated->in_interval++;
-    isolated->restarts++;
+    isolated->shown.restarts++;
     return (delay_ns < RESTART_DELAY_MAX_NS ? delay_ns : RESTART_DELAY_MAX_NS) / 1000000;
 }
 
@@ -298,24 +308,35 @@ static void on_child_closed(struct child *child)
     count_closed(CONTAINER_OF(child, struct isolated, child));
 }
 
-static void explain_end(struct isolated *isolated, const char *end)
+static void note_end(struct isolated *isolated, enum berth_process_end kind)
+{
+    isolated->shown.ends[kind]++;
+    isolated->shown.last_end_kind = kind;
+    isolated->shown.last_end = isolated->reason;
+}
+
+static void explain_end(struct isolated *isolated, const struct child_end *end)
 {
     char words[BERTH_ERROR_MAX / 2];
     bool by_us = isolated->child.was_killed && isolated->fault[0] != '\0';
 
     child_last_words(&isolated->child, words, sizeof(words));
-    isolated->ended_well = !by_us && strcmp(end, "exited with code 0") == 0;
+    isolated->ended_well = !by_us && end->exit_code == 0;
     snprintf(isolated->reason, sizeof(isolated->reason), "its process %.400s%s%s%s",
-             by_us ? isolated->fault : end, words[0] != '\0' ? " (last output: " : "", words,
+             by_us ? isolated->fault : end->text, words[0] != '\0' ? " (last output: " : "", words,
              words[0] != '\0' ? ")" : "");
+    note_end(isolated, by_us              ? BERTH_PROCESS_KILLED
+                       : end->signal != 0 ? BERTH_PROCESS_SIGNALLED
+                                          : BERTH_PROCESS_EXITED);
 }
 
-static void on_ended(struct child *child, const char *end)
+static void on_ended(struct child *child, const struct child_end *end)
 {
     struct isolated *isolated = CONTAINER_OF(child, struct isolated, child);
     bool was_up = isolated->state == ISOLATED_UP || isolated->state == ISOLATED_FALLING;
 
     isolated->child_has_ended = true;
+    isolated->shown.process = 0;
     /* Its last words may say why, and the loop may show its end first. */
     channel_drain(&isolated->channel);
     uv_timer_stop(&isolated->timer);
@@ -502,9 +523,10 @@ static void show_process(struct isolated *isolated)
 {
     char number[24];
 
+    isolated->shown.process = (uint64_t)isolated->child.pid;
     snprintf(number, sizeof(number), "%d", (int)isolated->child.pid);
     berth_add_export(isolated->crossing.host, "berth.process", number);
-    snprintf(number, sizeof(number), "%u", isolated->restarts);
+    snprintf(number, sizeof(number), "%llu", (unsigned long long)isolated->shown.restarts);
     berth_add_export(isolated->crossing.host, "berth.restarts", number);
 }
 
@@ -631,6 +653,7 @@ static enum berth_code on_init(const struct berth_host *host, void *prepared, vo
     if (isolated == NULL)
         return berth_error_set(err, BERTH_INTERNAL, "%s is not isolated", host->uri);
     isolated->crossing.host = host;
+    isolated->generation = host->generation;
     isolated->awaited = BERTH_STEP_INIT;
     isolated->serves = false;
     isolated->in_a_row = isolated->in_interval = 0;
@@ -692,6 +715,41 @@ static enum berth_code on_close(const struct berth_host *host, void *instance, s
     return BERTH_PENDING;
 }
 
+/* What its sandbox promises stays the same for as long as it lives. */
+static void show_sandbox(struct isolated *isolated)
+{
+    struct berth_isolation *shown = &isolated->shown;
+    struct sandbox_kernel kernel;
+
+    sandbox_kernel_ask(&kernel);
+    sandbox_judge(&isolated->sandbox.wanted, &kernel, &isolated->report);
+    for (size_t i = 0; i < SANDBOX_PROMISES; i++) {
+        const struct sandbox_item *item = &isolated->report.items[i];
+
+        isolated->promises[i] = (struct berth_promise){.name = item->name,
+                                                       .verdict = (enum berth_promise_verdict)item->verdict,
+                                                       .weight = item->weight,
+                                                       .text = item->text};
+    }
+    *shown = (struct berth_isolation){
+        .size = sizeof(*shown),
+        .exposure = isolated->report.exposure,
+        .exposure_name = sandbox_exposure_name(isolated->report.exposure),
+        .promises = isolated->promises,
+        .promise_count = SANDBOX_PROMISES,
+    };
+}
+
+const struct berth_isolation *isolated_show(const char *uri, uint64_t generation)
+{
+    const struct isolated *isolated;
+
+    LIST_FOREACH(isolated, &all, link)
+    if (isolated->generation == generation && strcmp(isolated->options.plugin->uri, uri) == 0)
+        return &isolated->shown;
+    return NULL;
+}
+
 enum berth_code isolated_create(const struct isolated_options *options, struct isolated **ret_isolated,
                                 struct berth_error *err)
 {
@@ -705,6 +763,7 @@ enum berth_code isolated_create(const struct isolated_options *options, struct i
         return code;
     }
     isolated->options = *options;
+    show_sandbox(isolated);
     isolated->awaited = isolated->running = -1;
     isolated->program = isolated_find_program();
     isolated->root = memory_format("%s/%s", options->root, plugin->uri);

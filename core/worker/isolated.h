@@ -8,7 +8,10 @@
 
 #include <stdio.h>
 
+#include <berth/isolation.h>
 #include <berth/plugin.h>
+
+#include <config/print/json.h>
 
 #include <core/manifest/manifest.h>
 #include <core/plan/plan.h>
@@ -59,6 +62,17 @@ enum berth_code isolated_judge(const struct isolated_options *options, struct sa
 
 /** The exposure of each plugin of a plan that is isolated, as text for people; nothing where none is. */
 void isolated_print_text(FILE *out, const struct plan *plan, const struct settings *settings);
+/**
+ * The same of one plugin, as the member `isolation` of an open object; null where it is not isolated.
+ * @param context  the struct settings.
+ */
+void isolated_print_json(void *context, struct config_json *json, const struct plan_entry *entry);
+
+/**
+ * What is known of the process of one generation of a plugin.
+ * @return borrowed until the next turn of the loop; NULL if that generation does not run in a worker.
+ */
+const struct berth_isolation *isolated_show(const char *uri, uint64_t generation);
 
 /** Where berth-worker is: beside this program, or where it was installed. @return malloced. */
 char *isolated_find_program(void);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include <berth/events/v1/plugins.pb-c.h>
 #include <berth/filter.h>
 #include <berth/protobuf.h>
 #include <containerd/events/container.pb-c.h>
@@ -19,6 +20,8 @@
 static const char any_prefix[] = "type.googleapis.com/";
 
 static const ProtobufCMessageDescriptor *const event_types[] = {
+    &berth__events__v1__plugin_exited__descriptor,
+    &berth__events__v1__plugin_restarted__descriptor,
     &containerd__events__container_create__descriptor,
     &containerd__events__container_delete__descriptor,
     &containerd__events__container_update__descriptor,

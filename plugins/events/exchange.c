@@ -12,6 +12,7 @@
 
 #include "envelope.h"
 #include "event_fields.h"
+#include "processes.h"
 
 struct berth_subscription {
     TAILQ_ENTRY(berth_subscription) link;
@@ -42,6 +43,8 @@ struct exchange {
     bool has_left;
     /** NULL: nobody counts. */
     struct berth_series *published, *kept;
+    /** NULL: nobody watches. */
+    struct processes *processes;
 };
 
 static void collect(void *context)
@@ -63,27 +66,6 @@ static void measure(struct exchange *exchange)
         berth_metrics_collect(host, collect, exchange);
 }
 
-enum berth_code exchange_init(const struct berth_host *host, void *prepared, void **ret_instance,
-                              struct berth_error *err)
-{
-    struct exchange *exchange = calloc(1, sizeof(*exchange));
-    enum berth_code code;
-
-    if (exchange == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the exchange of events");
-    code = exchange_config_init(&exchange->config, host->settings, err);
-    if (code != BERTH_OK) {
-        free(exchange);
-        return code;
-    }
-    exchange->host = host;
-    TAILQ_INIT(&exchange->subscriptions);
-    STAILQ_INIT(&exchange->waiting);
-    measure(exchange);
-    *ret_instance = exchange;
-    return BERTH_OK;
-}
-
 static void subscription_destroy(struct exchange *exchange, struct berth_subscription *subscription)
 {
     TAILQ_REMOVE(&exchange->subscriptions, subscription, link);
@@ -96,6 +78,7 @@ enum berth_code exchange_close(const struct berth_host *host, void *instance, st
 {
     struct exchange *exchange = instance;
 
+    processes_destroy(exchange->processes);
     while (!TAILQ_EMPTY(&exchange->subscriptions))
         subscription_destroy(exchange, TAILQ_FIRST(&exchange->subscriptions));
     exchange_config_finish(&exchange->config);
@@ -345,3 +328,25 @@ const struct berth_exchange exchange_interface = {
     .release = release,
     .watch_failure = watch_failure,
 };
+
+enum berth_code exchange_init(const struct berth_host *host, void *prepared, void **ret_instance,
+                              struct berth_error *err)
+{
+    struct exchange *exchange = calloc(1, sizeof(*exchange));
+    enum berth_code code;
+
+    if (exchange == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the exchange of events");
+    code = exchange_config_init(&exchange->config, host->settings, err);
+    if (code != BERTH_OK) {
+        free(exchange);
+        return code;
+    }
+    exchange->host = host;
+    TAILQ_INIT(&exchange->subscriptions);
+    STAILQ_INIT(&exchange->waiting);
+    measure(exchange);
+    exchange->processes = processes_create(host, &exchange_interface, exchange);
+    *ret_instance = exchange;
+    return BERTH_OK;
+}

@@ -220,6 +220,7 @@ static bool describe(const struct berth_plugin_info *plugin, struct berth_wire_b
 {
     plugin_message message = BERTH__INSPECT__V1__PLUGIN__INIT;
     struct lists lists = {0};
+    struct introspection_isolation *isolation = NULL;
     bool appended;
 
     fill_strings(&message, plugin);
@@ -231,9 +232,14 @@ static bool describe(const struct berth_plugin_info *plugin, struct berth_wire_b
     fill_signer(&message, plugin);
     message.newest_version =
         introspection_text(BERTH_HAS(plugin, newest_version) ? plugin->newest_version : NULL);
+    if (BERTH_HAS(plugin, isolation) && plugin->isolation != NULL) {
+        isolation = introspection_isolation_create(plugin->isolation);
+        message.isolation = isolation != NULL ? introspection_isolation_message(isolation) : NULL;
+    }
     appended = fill_platforms(&message, plugin, &lists) && fill_exports(&message, plugin, &lists) &&
                fill_edges(&message, plugin, &lists) && fill_transports(&message, plugin, &lists) &&
                append_with_times(&message, &plugin->times, replies);
+    introspection_isolation_destroy(isolation);
     free_lists(&lists);
     return appended;
 }

@@ -53,6 +53,12 @@ void introspection_list_send(struct berth_call *call, const char *what);
 void introspection_list_on_writable(struct berth_call *call);
 void introspection_list_on_end(struct berth_call *call, enum berth_code code);
 
+/** The message about the process of an isolated plugin, and what it points to. NULL without memory. */
+struct introspection_isolation *introspection_isolation_create(const struct berth_isolation *isolation);
+Berth__Inspect__V1__Isolation *introspection_isolation_message(struct introspection_isolation *answer);
+/** Accepts NULL. */
+void introspection_isolation_destroy(struct introspection_isolation *answer);
+
 /** Ends the calls that follow the log. */
 void introspection_log_end(struct introspection *introspection);
 /** Ends the calls that wait for a change: this plugin may be what is changed. */

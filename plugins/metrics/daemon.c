@@ -28,6 +28,9 @@ enum family {
     PLUGIN_STALLS,
     PLUGIN_DEGRADATIONS,
     PLUGIN_MISUSES,
+    PLUGIN_RESTARTS,
+    PLUGIN_PROCESS_ENDS,
+    PLUGIN_EXPOSURE,
     PLUGIN_HANDLES,
     PLUGIN_MEMORY,
     REJECTED_FILES,
@@ -78,6 +81,15 @@ static const struct {
                              BERTH_METRIC_COUNTER},
     [PLUGIN_MISUSES] = {"berth_plugin_misuses_total", "What a plugin did against the contract.",
                         BERTH_METRIC_COUNTER},
+    [PLUGIN_RESTARTS] = {"berth_plugin_restarts_total", "Restarts of the process of an isolated plugin.",
+                         BERTH_METRIC_COUNTER},
+    [PLUGIN_PROCESS_ENDS] = {"berth_plugin_process_ends_total",
+                             "Processes of an isolated plugin that ended without being asked to, by reason: "
+                             "exit, signal, oom or killed (by the daemon).",
+                             BERTH_METRIC_COUNTER},
+    [PLUGIN_EXPOSURE] = {"berth_plugin_exposure",
+                         "How exposed an isolated plugin is, from 0 (its sandbox is complete) to 100.",
+                         BERTH_METRIC_GAUGE},
     [PLUGIN_HANDLES] = {"berth_plugin_handles", "Handles on the loop, of all plugins of the module together.",
                         BERTH_METRIC_GAUGE},
     [PLUGIN_MEMORY] = {"berth_plugin_memory_bytes",
@@ -175,6 +187,20 @@ static struct server *get_server(struct rows *rows, const char *uri)
     return &rows->servers[i];
 }
 
+static void put_isolation(struct rows *rows, const char *uri, const struct berth_isolation *isolation)
+{
+    const char *const labels[] = {"plugin", uri, NULL};
+
+    put(rows, PLUGIN_RESTARTS, labels, (double)isolation->restarts);
+    put(rows, PLUGIN_EXPOSURE, labels, (double)isolation->exposure);
+    for (size_t i = 0; i < BERTH_PROCESS_ENDS; i++) {
+        const char *const with_reason[] = {"plugin", uri, "reason",
+                                           berth_process_end_name((enum berth_process_end)i), NULL};
+
+        put(rows, PLUGIN_PROCESS_ENDS, with_reason, (double)isolation->ends[i]);
+    }
+}
+
 static bool put_plugin(void *context, const struct berth_plugin_info *info)
 {
     struct rows *rows = context;
@@ -189,6 +215,8 @@ static bool put_plugin(void *context, const struct berth_plugin_info *info)
     put(rows, PLUGIN_INFO, about, 1);
     put(rows, PLUGIN_STATE, state, 1);
     put_steps(rows, info);
+    if (BERTH_HAS(info, isolation) && info->isolation != NULL)
+        put_isolation(rows, info->uri, info->isolation);
     if (!metrics_is_running(info->state))
         return true;
     put(rows, PLUGIN_DEGRADED, labels,

@@ -114,6 +114,36 @@ static void put_exported_number(struct berth_json_writer *json, const char *key,
         berth_json_integer(json, key, strtoll(text, NULL, 10));
 }
 
+static void put_isolation(struct berth_json_writer *json, const struct berth_isolation *isolation)
+{
+    if (isolation == NULL) {
+        berth_json_string(json, "isolation", NULL);
+        return;
+    }
+    berth_json_open(json, "isolation", '{');
+    berth_json_open(json, "ends", '{');
+    for (size_t i = 0; i < BERTH_PROCESS_ENDS; i++)
+        berth_json_integer(json, berth_process_end_name((enum berth_process_end)i),
+                           (int64_t)isolation->ends[i]);
+    berth_json_close(json, '}');
+    berth_json_text(json, "last_end", isolation->last_end);
+    berth_json_string(json, "last_end_kind",
+                      isolation->last_end != NULL ? berth_process_end_name(isolation->last_end_kind) : NULL);
+    berth_json_integer(json, "exposure", isolation->exposure);
+    berth_json_string(json, "exposure_name", isolation->exposure_name);
+    berth_json_open(json, "promises", '[');
+    for (size_t i = 0; i < isolation->promise_count; i++) {
+        berth_json_open(json, NULL, '{');
+        berth_json_string(json, "name", isolation->promises[i].name);
+        berth_json_string(json, "verdict", berth_promise_verdict_name(isolation->promises[i].verdict));
+        berth_json_integer(json, "weight", isolation->promises[i].weight);
+        berth_json_text(json, "text", isolation->promises[i].text);
+        berth_json_close(json, '}');
+    }
+    berth_json_close(json, ']');
+    berth_json_close(json, '}');
+}
+
 /* An isolated plugin publishes the process it runs in. */
 static void put_process(struct berth_json_writer *json, const struct berth_plugin_info *plugin)
 {
@@ -122,6 +152,7 @@ static void put_process(struct berth_json_writer *json, const struct berth_plugi
     berth_json_bool(json, "isolated", process != NULL);
     put_exported_number(json, "process", process);
     put_exported_number(json, "restarts", find_export(plugin, "berth.restarts"));
+    put_isolation(json, BERTH_HAS(plugin, isolation) ? plugin->isolation : NULL);
 }
 
 static void put_identity(struct berth_json_writer *json, const struct berth_plugin_info *plugin)

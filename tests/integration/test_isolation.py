@@ -2,6 +2,7 @@
 """A plugin in a process of its own: it answers as it would in the daemon, and what it does wrong stays with it."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import threading
 import time
 import unittest
+import urllib.request
 from pathlib import Path
 
 import grpc
@@ -16,6 +18,7 @@ import grpc
 import ask
 from daemon import PATIENCE, run
 from isolated import IS_SANITIZED, REPORTS, URI, Isolated, helloworld_pb2
+from test_events import Listener
 from workshop import BUILD
 
 GREETER = "io.containerd.grpc.v1.greeter"
@@ -40,6 +43,63 @@ class Listed(Isolated):
         self.assertRegex(daemon.ctl("plugins", "inspect", URI).stdout, rf"\nProcess: +isolated in process {process}, 1 restart\n")
         told, = [plugin for plugin in json.loads(daemon.ctl("plugins", "ls", "--json").stdout) if plugin["isolated"]]
         self.assertEqual((URI, process, 1), (told["uri"], told["process"], told["restarts"]))
+
+
+class Told(Isolated):
+    """What becomes of a process, wherever one looks."""
+
+    def metric(self, daemon, name, **labels):
+        wanted = ",".join(f'{key}="{value}"' for key, value in labels.items())
+        server = self.plugins(daemon)["io.containerd.server.v1.metrics"].message
+        address = next(export.value for export in server.exports if export.key == "address")
+        with urllib.request.urlopen(f"http://{address}/v1/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        found = re.search(rf"^{name}{{{re.escape(wanted)}}} (\S+)$", text, re.MULTILINE)
+        self.assertIsNotNone(found, text)
+        return float(found[1])
+
+    def inspect(self, daemon):
+        told, = [plugin for plugin in json.loads(daemon.ctl("plugins", "ls", "--json").stdout) if plugin["uri"] == URI]
+        return told["isolation"]
+
+    def test_metrics_events_and_listings_count_ends_and_restarts(self):
+        self.workshop.add_default_modules("metrics", "http", "events")
+        self.workshop.write_config(isolation={URI: {"restart_delay": "5ms"}}, plugins={
+            "io.containerd.server.v1.metrics": {"address": "127.0.0.1:0"}})
+        daemon = self.start()
+        self.assertEqual(0, self.metric(daemon, "berth_plugin_restarts_total", plugin=URI))
+        with contextlib.closing(Listener(daemon.address, 'topic~="^/plugins/"')) as events:
+            self.kill(daemon)
+            self.wait_until_it_works(daemon)
+            ended, started = events.next(), events.next()
+        self.assertEqual(("berth", "/plugins/exited", "berth.events.v1.PluginExited"),
+                         (ended.namespace, ended.topic, ended.event.type_url))
+        self.assertIn(b"was killed by SIGKILL", ended.event.value)
+        self.assertIn(URI.encode(), ended.event.value)
+        self.assertEqual(("/plugins/restarted", "berth.events.v1.PluginRestarted"), (started.topic, started.event.type_url))
+        self.error_of(daemon, "exit")
+        self.wait_until_it_works(daemon)
+        self.assertEqual(2, self.metric(daemon, "berth_plugin_restarts_total", plugin=URI))
+        self.assertEqual([1, 1, 0, 0], [self.metric(daemon, "berth_plugin_process_ends_total", plugin=URI, reason=reason)
+                                        for reason in ("exit", "signal", "oom", "killed")])
+        told = self.inspect(daemon)
+        self.assertEqual({"exit": 1, "signal": 1, "oom": 0, "killed": 0}, told["ends"])
+        self.assertEqual("exit", told["last_end_kind"])
+        self.assertIn("exited with code", told["last_end"])
+        self.assertEqual(told["exposure"], self.metric(daemon, "berth_plugin_exposure", plugin=URI))
+        self.assertEqual(told["exposure"], sum(each["weight"] for each in told["promises"] if each["verdict"] != "enforced"))
+        text = daemon.ctl("plugins", "inspect", URI).stdout
+        self.assertRegex(text, r"\nLast exit: +its process exited with code")
+        self.assertRegex(text, rf"\nExposure: +{told['exposure']} of 100: {told['exposure_name']}\nSandbox: +user: ")
+        self.assert_stops(daemon)
+
+    def test_the_plan_as_json_has_the_exposure_that_the_daemon_has(self):
+        daemon = self.begin()
+        planned = {plugin["uri"]: plugin["isolation"] for plugin in json.loads(self.berthd("plan", "--config", self.workshop.config, "--json").stdout)["plugins"]}
+        told = self.inspect(daemon)
+        self.assertIsNone(planned[GREETER], planned)
+        self.assertEqual((told["exposure"], told["promises"]), (planned[URI]["exposure"], planned[URI]["promises"]))
+        self.assert_stops(daemon)
 
 
 class Alike(Isolated):

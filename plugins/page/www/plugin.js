@@ -94,6 +94,12 @@ function about(p) {
     ["Ready", p.times.ready_at_ns ? `after ${duration(p.times.ready_at_ns)}` : null]]));
 }
 
+function sandbox(p) {
+  if (!p.isolation) return null;
+  return h("section", {class: "card"}, h("h2", null, "Sandbox"), facts([["Exposure", `${p.isolation.exposure} of 100, ${p.isolation.exposure_name}`],
+    ["Restarts", p.restarts ? count(p.restarts) : null], ["Last exit", p.isolation.last_end], ...p.isolation.promises.map(promise => [promise.name, promise.verdict === "enforced" ? promise.text : `${promise.verdict}: ${promise.text}`])]));
+}
+
 function setting({path, value, where, was, secret, cut}) {
   const text = where === null ? "not set" : secret ? "secret, not shown" : value;
   return h("tr", null, h("th", {scope: "row"}, path), h("td", {class: secret || where === null ? "quiet" : ""}, cut ? `${text}…` : text),
@@ -133,7 +139,7 @@ export function plugin(root, key) {
     if (p.uri) showSettings(p, settings);
     head.replaceChildren(h("p", {class: "crumbs"}, h("a", {href: "#/plugins"}, "Plugins"), " / ", shortType(p)), h("div", {class: "headline"}, h("h1", null, p.name), pill(p)), h("p", {class: "uri"}, p.key), p.description ? h("p", {class: "lead"}, p.description) : "");
     drawCosts();
-    body.replaceChildren(...[explanation(p), p.uri ? h("section", {class: "plots", "aria-label": "Costs"}, plots.map(plot => plot.element)) : null, live, relations(p), table, settings, h("div", {class: "columns"}, holdings(p), about(p)), p.uri ? log.element : null].filter(Boolean));
+    body.replaceChildren(...[explanation(p), p.uri ? h("section", {class: "plots", "aria-label": "Costs"}, plots.map(plot => plot.element)) : null, live, relations(p), table, settings, h("div", {class: "columns"}, holdings(p), about(p)), sandbox(p), p.uri ? log.element : null].filter(Boolean));
   }
 
   function drawCosts() {

@@ -12,6 +12,7 @@
 
 #include <berth/call.h>
 #include <berth/error.h>
+#include <berth/isolation.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -146,6 +147,8 @@ struct berth_plugin_info {
      * newer one could not start. NULL otherwise.
      */
     const char *newest_version;
+    /** NULL: it runs in the daemon. */
+    const struct berth_isolation *isolation;
 };
 
 /** Something deprecated that still works. */

@@ -51,9 +51,25 @@ static void clean(plugin_message *plugin)
     }
 }
 
+static void clean_isolation(Berth__Inspect__V1__Isolation *isolation)
+{
+    utf8_make_line(isolation->last_end);
+    utf8_make_line(isolation->last_end_kind);
+    utf8_make_line(isolation->exposure_name);
+    for (size_t i = 0; i < isolation->n_ends; i++)
+        utf8_make_line(isolation->ends[i]->kind);
+    for (size_t i = 0; i < isolation->n_promises; i++) {
+        utf8_make_line(isolation->promises[i]->name);
+        utf8_make_line(isolation->promises[i]->verdict);
+        utf8_make_line(isolation->promises[i]->text);
+    }
+}
+
 void plugin_list_add(struct plugin_list *list, plugin_message *plugin)
 {
     clean(plugin);
+    if (plugin->isolation != NULL)
+        clean_isolation(plugin->isolation);
     list->plugins = memory_grow(list->plugins, list->count, sizeof(*list->plugins));
     list->plugins[list->count++] = plugin;
 }

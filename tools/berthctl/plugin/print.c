@@ -110,6 +110,21 @@ static void add_exports(struct table *table, const plugin_message *plugin)
                    plugin->exports[i]->value);
 }
 
+static void add_isolation(struct table *table, const Berth__Inspect__V1__Isolation *isolation)
+{
+    if (isolation == NULL)
+        return;
+    add_line(table, "Last exit:", isolation->last_end);
+    add_format(table, "Exposure:", "%u of 100: %s", isolation->exposure, isolation->exposure_name);
+    for (size_t i = 0; i < isolation->n_promises; i++) {
+        const Berth__Inspect__V1__Promise *promise = isolation->promises[i];
+        bool is_enforced = strcmp(promise->verdict, "enforced") == 0;
+
+        add_format(table, i == 0 ? "Sandbox:" : "", "%s: %s%s%s", promise->name,
+                   is_enforced ? "" : promise->verdict, is_enforced ? "" : ": ", promise->text);
+    }
+}
+
 static void add_step(struct table *table, const char *name, const Berth__Inspect__V1__Step *step)
 {
     char start[PLUGIN_DURATION_MAX], length[PLUGIN_DURATION_MAX];
@@ -148,6 +163,7 @@ void plugin_print_text(struct table *table, const plugin_message *plugin)
     if (*plugin->newest_version != '\0')
         add_format(table, "On disk:", "%s %s", plugin->module, plugin->newest_version);
     add_line(table, "Process:", process);
+    add_isolation(table, plugin->isolation);
     add_line(table, "File:", plugin->path);
     add_signer(table, plugin);
     add_line(table, "Description:", plugin->description);
@@ -248,11 +264,40 @@ static void json_number(struct config_json *json, const char *key, const char *t
         config_json_integer(json, key, strtoll(text, NULL, 10));
 }
 
+static void json_isolation(struct config_json *json, const Berth__Inspect__V1__Isolation *isolation)
+{
+    if (isolation == NULL) {
+        config_json_string(json, "isolation", NULL);
+        return;
+    }
+    config_json_open(json, "isolation", '{');
+    config_json_open(json, "ends", '{');
+    for (size_t i = 0; i < isolation->n_ends; i++)
+        config_json_integer(json, isolation->ends[i]->kind, (int64_t)isolation->ends[i]->count);
+    config_json_close(json, '}');
+    json_text(json, "last_end", isolation->last_end);
+    json_text(json, "last_end_kind", isolation->last_end_kind);
+    config_json_integer(json, "exposure", isolation->exposure);
+    config_json_string(json, "exposure_name", isolation->exposure_name);
+    config_json_open(json, "promises", '[');
+    for (size_t i = 0; i < isolation->n_promises; i++) {
+        config_json_open(json, NULL, '{');
+        config_json_string(json, "name", isolation->promises[i]->name);
+        config_json_string(json, "verdict", isolation->promises[i]->verdict);
+        config_json_integer(json, "weight", isolation->promises[i]->weight);
+        config_json_string(json, "text", isolation->promises[i]->text);
+        config_json_close(json, '}');
+    }
+    config_json_close(json, ']');
+    config_json_close(json, '}');
+}
+
 static void json_process(struct config_json *json, const plugin_message *plugin)
 {
     config_json_bool(json, "isolated", plugin_is_isolated(plugin));
     json_number(json, "process", plugin_export(plugin, "berth.process"));
     json_number(json, "restarts", plugin_export(plugin, "berth.restarts"));
+    json_isolation(json, plugin->isolation);
 }
 
 static void json_identity(struct config_json *json, const plugin_message *plugin)

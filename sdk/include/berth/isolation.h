@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is known of a plugin that runs in a process of its own: the process, how those before it ended, and
+ * what its sandbox promises.
+ */
+#ifndef BERTH_ISOLATION_H
+#define BERTH_ISOLATION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How a process ended. */
+enum berth_process_end {
+    /** It exited, with whatever code. */
+    BERTH_PROCESS_EXITED = 0,
+    /** A signal killed it: a crash, or somebody's kill. */
+    BERTH_PROCESS_SIGNALLED = 1,
+    /** The kernel killed it because memory ran out. */
+    BERTH_PROCESS_OUT_OF_MEMORY = 2,
+    /** The daemon killed it: its loop was stuck, a step took too long, or it broke the protocol. */
+    BERTH_PROCESS_KILLED = 3,
+};
+#define BERTH_PROCESS_ENDS 4
+
+/** "exit", "signal", "oom" or "killed": the label of metrics. */
+static inline const char *berth_process_end_name(enum berth_process_end end)
+{
+    static const char *const names[BERTH_PROCESS_ENDS] = {"exit", "signal", "oom", "killed"};
+
+    return (int)end >= 0 && (int)end < BERTH_PROCESS_ENDS ? names[(int)end] : "unknown";
+}
+
+enum berth_promise_verdict {
+    BERTH_PROMISE_ENFORCED = 0,
+    BERTH_PROMISE_NOT_REQUESTED = 1,
+    /** Requested, but this kernel or the daemon's rights cannot enforce it. */
+    BERTH_PROMISE_NOT_ENFORCEABLE = 2,
+};
+
+/** "enforced", "not requested" or "not enforceable". */
+static inline const char *berth_promise_verdict_name(enum berth_promise_verdict verdict)
+{
+    static const char *const names[] = {"enforced", "not requested", "not enforceable"};
+
+    return (int)verdict >= 0 && (int)verdict < 3 ? names[(int)verdict] : "unknown";
+}
+
+/** One promise of a sandbox. */
+struct berth_promise {
+    /** "files-read" */
+    const char *name;
+    enum berth_promise_verdict verdict;
+    /** What it adds to the exposure unless it is enforced. */
+    uint32_t weight;
+    /** One sentence. */
+    const char *text;
+};
+
+/** An isolated plugin. Borrowed until the callback that it was handed to returns. */
+struct berth_isolation {
+    uint32_t size;
+    /** 0: none runs at present. */
+    uint64_t process;
+    uint64_t restarts;
+    /** How many processes ended in which way, those that the daemon closed left out; see enum
+     * berth_process_end. */
+    uint64_t ends[BERTH_PROCESS_ENDS];
+    /** How and why the last one ended, in one line; NULL: none did. */
+    const char *last_end;
+    enum berth_process_end last_end_kind;
+    /** 0: every promise is enforced, to 100: none is. And its name: "tight", "ok", "medium", "exposed" or
+     * "unsafe". */
+    uint32_t exposure;
+    const char *exposure_name;
+    const struct berth_promise *promises;
+    size_t promise_count;
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
