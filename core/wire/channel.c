@@ -3,6 +3,7 @@
 #include "channel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -73,6 +74,7 @@ void channel_flush(struct channel *channel)
             return;
         }
         channel->out_start += (size_t)sent;
+        channel->sent += (uint64_t)sent;
     }
     if (channel->is_broken)
         return;
@@ -80,11 +82,17 @@ void channel_flush(struct channel *channel)
     poll_for(channel, false);
 }
 
+static size_t take_packets(struct channel *channel);
+
 static void on_turn(uv_idle_t *turn)
 {
     struct channel *channel = CONTAINER_OF(turn, struct channel, turn);
 
     uv_idle_stop(turn);
+    if (channel->kept.length > 0)
+        take_packets(channel);
+    if (channel->is_broken || !channel->is_open)
+        return;
     if (channel->out.is_bad)
         report(channel, "out of memory");
     else if (channel_queued(channel) > CHANNEL_QUEUE_MAX)
@@ -106,15 +114,30 @@ struct packet_writer *channel_write(struct channel *channel)
     return &channel->out;
 }
 
+/* Packets that were kept come before what is read next. Nobody borrows from `in` between two packets. */
+static void take_back(struct channel *channel)
+{
+    if (channel->kept.length == 0)
+        return;
+    free(channel->in);
+    channel->in = channel->kept.bytes;
+    channel->in_start = 0;
+    channel->in_end = channel->kept.length;
+    channel->in_capacity = channel->kept.capacity;
+    memset(&channel->kept, 0, sizeof(channel->kept));
+}
+
 /* @return how many bytes the packet at the front lacks at least; 0: the channel is broken or closed. */
 static size_t take_packets(struct channel *channel)
 {
-    if (channel->in == NULL)
-        return PACKET_HEAD;
     for (;;) {
-        size_t available = channel->in_end - channel->in_start, needed;
+        size_t available, needed;
         struct packet packet;
 
+        take_back(channel);
+        if (channel->in == NULL)
+            return PACKET_HEAD;
+        available = channel->in_end - channel->in_start;
         switch (packet_parse(channel->in + channel->in_start, available, &packet, &needed)) {
         case PACKET_WHOLE:
             channel->in_start += needed;
@@ -213,6 +236,117 @@ static void on_ready(uv_poll_t *poll, int status, int events)
                 break;
 }
 
+/* Waiting for one packet */
+
+static void wait_for(const struct channel *channel, short events)
+{
+    struct pollfd socket = {.fd = channel->fd, .events = events};
+
+    poll(&socket, 1, -1);
+}
+
+static bool keep_room(struct channel *channel, size_t length)
+{
+    size_t capacity = channel->kept.length + length;
+    uint8_t *bytes;
+
+    if (channel->kept.capacity >= capacity)
+        return true;
+    bytes = realloc(channel->kept.bytes, capacity);
+    if (bytes == NULL) {
+        report(channel, "out of memory");
+        return false;
+    }
+    channel->kept.bytes = bytes;
+    channel->kept.capacity = capacity;
+    return true;
+}
+
+/* What was read and not taken: whoever waits may be inside on_packet, which borrows from `in`. */
+static bool keep_rest(struct channel *channel)
+{
+    size_t rest = channel->in_end - channel->in_start;
+
+    if (!keep_room(channel, rest + READ_BYTES))
+        return false;
+    if (rest > 0)
+        memcpy(channel->kept.bytes + channel->kept.length, channel->in + channel->in_start, rest);
+    channel->kept.length += rest;
+    channel->in_start = channel->in_end;
+    return true;
+}
+
+static bool keep_more(struct channel *channel, size_t lacking)
+{
+    ssize_t got;
+
+    if (!keep_room(channel, lacking > READ_BYTES ? lacking : READ_BYTES))
+        return false;
+    do {
+        got = recv(channel->fd, channel->kept.bytes + channel->kept.length,
+                   channel->kept.capacity - channel->kept.length, MSG_DONTWAIT);
+        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            wait_for(channel, POLLIN);
+    } while (got < 0 && (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK));
+    if (got <= 0) {
+        channel->has_ended = true;
+        report(channel, "closed its connection");
+        return false;
+    }
+    channel->kept.length += (size_t)got;
+    return true;
+}
+
+/* Takes the packet at `at` out of what was kept. */
+static bool take_out(struct channel *channel, size_t at, size_t bytes, struct packet *packet,
+                     uint8_t **ret_bytes)
+{
+    size_t behind = channel->kept.length - at - bytes;
+    uint8_t *body = malloc(packet->length + 1);
+
+    if (body == NULL) {
+        report(channel, "out of memory");
+        return false;
+    }
+    memcpy(body, packet->body, packet->length);
+    packet->body = body;
+    *ret_bytes = body;
+    memmove(channel->kept.bytes + at, channel->kept.bytes + at + bytes, behind);
+    channel->kept.length -= bytes;
+    if (channel->kept.length > 0)
+        uv_idle_start(&channel->turn, on_turn);
+    return true;
+}
+
+bool channel_await(struct channel *channel, enum packet_type type, struct packet *ret_packet,
+                   uint8_t **ret_bytes)
+{
+    size_t at = 0;
+
+    for (channel_flush(channel); channel_queued(channel) > 0; channel_flush(channel))
+        wait_for(channel, POLLOUT);
+    if (channel->is_broken || !keep_rest(channel))
+        return false;
+    for (;;) {
+        size_t available = channel->kept.length - at, needed;
+
+        switch (packet_parse(channel->kept.bytes + at, available, ret_packet, &needed)) {
+        case PACKET_WHOLE:
+            if (ret_packet->type == type)
+                return take_out(channel, at, needed, ret_packet, ret_bytes);
+            at += needed;
+            break;
+        case PACKET_PARTIAL:
+            if (!keep_more(channel, needed - available))
+                return false;
+            break;
+        case PACKET_BAD:
+            report(channel, "sent bytes that are not a packet");
+            return false;
+        }
+    }
+}
+
 int channel_open(struct channel *channel, uv_loop_t *loop, int fd)
 {
     int error = uv_poll_init(loop, &channel->poll, fd);
@@ -227,6 +361,7 @@ int channel_open(struct channel *channel, uv_loop_t *loop, int fd)
     channel->is_writing = false;
     channel->in_start = channel->in_end = 0;
     channel->out_start = 0;
+    channel->sent = 0;
     uv_idle_init(loop, &channel->turn);
     uv_poll_start(&channel->poll, UV_READABLE, on_ready);
     return 0;
@@ -238,6 +373,8 @@ static void count_closed(struct channel *channel)
         return;
     close(channel->fd);
     free(channel->in);
+    free(channel->kept.bytes);
+    memset(&channel->kept, 0, sizeof(channel->kept));
     channel->in = NULL;
     channel->in_capacity = 0;
     packet_writer_finish(&channel->out);

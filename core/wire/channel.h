@@ -29,6 +29,13 @@ struct channel {
     size_t in_start, in_end, in_capacity;
     struct packet_writer out;
     size_t out_start;
+    /** Bytes that have been sent since it was opened. */
+    uint64_t sent;
+    /** Packets that came while somebody waited for one of another type. They are taken next, in order. */
+    struct {
+        uint8_t *bytes;
+        size_t length, capacity;
+    } kept;
     bool is_open, is_broken, is_writing;
     /** It broke because the other side closed its end. */
     bool has_ended;
@@ -55,6 +62,15 @@ size_t channel_queued(const struct channel *channel);
 void channel_flush(struct channel *channel);
 /** Takes what the other side has sent before it went away, but nothing that follows meanwhile. */
 void channel_drain(struct channel *channel);
+/**
+ * Sends what waits, and blocks until a packet of this type comes. Others that come meanwhile are taken from
+ * the loop later. For a worker, which may block; from any callback, also from on_packet.
+ *
+ * @param ret_packet  its body lives until `ret_bytes` is freed by the caller.
+ * @return false if the connection has ended: on_broken was called.
+ */
+bool channel_await(struct channel *channel, enum packet_type type, struct packet *ret_packet,
+                   uint8_t **ret_bytes);
 /** The other side broke the protocol: on_broken follows. `reason` is static. */
 void channel_break(struct channel *channel, const char *reason);
 
