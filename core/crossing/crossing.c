@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
 #include "kinds.h"
@@ -20,11 +21,16 @@ static void (*const takers[])(struct crossing *crossing, const struct packet *pa
     [PACKET_REPORT] = conditions_take,
     [PACKET_FAIL] = conditions_take,
     [PACKET_DESCRIPTORS] = descriptors_take,
+    [PACKET_ASK] = asked_take,
+    [PACKET_EVENTS_CREDIT] = events_take_credit,
 };
 
 /* What a worker had, by the kinds that keep something for it. */
 static void (*const enders[])(struct crossing *crossing) = {
     holds_end,
+    log_end,
+    events_end,
+    used_end,
 };
 
 void crossing_init(struct crossing *crossing)
@@ -45,6 +51,24 @@ void crossing_finish(struct crossing *crossing)
         forward_free_service(crossing->services[i]);
     free(crossing->services);
     forward_finish(&crossing->forward);
+}
+
+void crossing_open(struct crossing *crossing, uv_loop_t *loop)
+{
+    log_open(crossing, loop);
+}
+
+static void on_flood_closed(uv_handle_t *handle)
+{
+    struct crossing *crossing = CONTAINER_OF((uv_timer_t *)handle, struct crossing, flood_timer);
+
+    crossing->on_closed(crossing);
+}
+
+void crossing_close(struct crossing *crossing, void (*on_closed)(struct crossing *crossing))
+{
+    crossing->on_closed = on_closed;
+    uv_close((uv_handle_t *)&crossing->flood_timer, on_flood_closed);
 }
 
 void crossing_take(struct crossing *crossing, const struct packet *packet)

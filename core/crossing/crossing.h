@@ -11,7 +11,9 @@
 #include <core/manifest/manifest.h>
 #include <core/wire/channel.h>
 
+#include "flood.h"
 #include "forward.h"
+#include "used.h"
 
 /** Readiness holds of one worker. */
 #define CROSSING_HOLDS_MAX 64
@@ -31,12 +33,24 @@ struct crossing {
         struct berth_hold *hold;
     } holds[CROSSING_HOLDS_MAX];
     size_t hold_count;
+    struct flood flood;
+    uv_timer_t flood_timer;
+    /** What the worker uses of other plugins. */
+    struct used used;
+    void (*on_closed)(struct crossing *crossing);
 };
 
 /** The first part is filled in. Aborts without memory. */
 void crossing_init(struct crossing *crossing);
 /** No call is in flight. */
 void crossing_finish(struct crossing *crossing);
+/** The plugin's init begins: starts the handles. */
+void crossing_open(struct crossing *crossing, uv_loop_t *loop);
+/** The last worker is gone. on_closed follows from the loop, once nothing of the daemon is in use for it. */
+void crossing_close(struct crossing *crossing, void (*on_closed)(struct crossing *crossing));
+/** Logs a line of the worker, unless it logs more than flood.h allows. */
+void crossing_log(struct crossing *crossing, enum berth_log_level level, const char *prefix,
+                  const char *text);
 /** Takes one packet of the worker; breaks the channel if it is of a kind that a worker does not send. */
 void crossing_take(struct crossing *crossing, const struct packet *packet);
 /** The worker is gone: gives back what it had of the daemon. The host is still there. */

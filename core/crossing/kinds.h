@@ -12,8 +12,14 @@
 void conditions_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 void holds_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 void holds_end(struct crossing *crossing);
+void log_open(struct crossing *crossing, uv_loop_t *loop);
+void log_end(struct crossing *crossing);
 void log_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 void published_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 void descriptors_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+void asked_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+void used_end(struct crossing *crossing);
+void events_take_credit(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+void events_end(struct crossing *crossing);
 
 #endif

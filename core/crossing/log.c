@@ -1,12 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lines that a worker logs, as its plugin's. */
+/* Lines that a worker logs or prints, as its plugin's; not more than the daemon's log should have of it. */
+#include <inttypes.h>
+#include <string.h>
+
+#include <sdk/base/container_of.h>
+
 #include "kinds.h"
+
+#define CHECK_MS 1000
+
+static void say_left_out(struct crossing *crossing, uint64_t left_out)
+{
+    berth_log(crossing->host, BERTH_LOG_WARN,
+              "left out %" PRIu64 " lines that its process logged: more than %u lines or %u KiB in a second",
+              left_out, FLOOD_LINES, FLOOD_BYTES >> 10);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct crossing *crossing = CONTAINER_OF(timer, struct crossing, flood_timer);
+    uint64_t left_out = flood_end(&crossing->flood, uv_hrtime());
+
+    if (left_out == 0)
+        return;
+    uv_timer_stop(timer);
+    say_left_out(crossing, left_out);
+}
+
+void log_open(struct crossing *crossing, uv_loop_t *loop)
+{
+    uv_timer_init(loop, &crossing->flood_timer);
+    uv_unref((uv_handle_t *)&crossing->flood_timer);
+}
+
+void log_end(struct crossing *crossing)
+{
+    uint64_t left_out = crossing->flood.left_out + crossing->flood.left_out_before;
+
+    crossing->flood.left_out = crossing->flood.left_out_before = 0;
+    if (uv_is_active((uv_handle_t *)&crossing->flood_timer))
+        uv_timer_stop(&crossing->flood_timer);
+    if (left_out > 0)
+        say_left_out(crossing, left_out);
+}
+
+void crossing_log(struct crossing *crossing, enum berth_log_level level, const char *prefix, const char *text)
+{
+    if (flood_admits(&crossing->flood, uv_hrtime(), strlen(text)))
+        berth_log(crossing->host, level, "%s%s", prefix, text);
+    else if (!uv_is_active((uv_handle_t *)&crossing->flood_timer))
+        uv_timer_start(&crossing->flood_timer, on_timer, CHECK_MS, CHECK_MS);
+}
 
 void log_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader)
 {
     uint8_t level = packet_get_u8(reader);
     const char *text = packet_get_text(reader);
 
-    if (!reader->is_bad && level <= BERTH_LOG_DEBUG)
-        berth_log(crossing->host, (enum berth_log_level)level, "%s", text);
+    if (reader->is_bad || level > BERTH_LOG_DEBUG)
+        channel_break(crossing->channel, "logged a line that cannot be read");
+    else if ((crossing->host->logs)(crossing->host, (enum berth_log_level)level))
+        crossing_log(crossing, (enum berth_log_level)level, "", text);
 }

@@ -41,29 +41,6 @@ static enum berth_code host_state_dir(const struct berth_host *table, const char
     return BERTH_OK;
 }
 
-static enum berth_code host_get(const struct berth_host *table, const char *uri, struct berth_ref *ret_ref,
-                                struct berth_error *err)
-{
-    return berth_error_set(err, BERTH_FAILED_PRECONDITION,
-                           "%s is isolated and cannot use the interface of %s", table->uri,
-                           uri != NULL ? uri : "another plugin");
-}
-
-static enum berth_code host_get_single(const struct berth_host *table, const char *type,
-                                       struct berth_ref *ret_ref, struct berth_error *err)
-{
-    return berth_error_set(err, BERTH_NOT_FOUND,
-                           "%s is isolated: no interface of type %s reaches its process", table->uri,
-                           type != NULL ? type : "");
-}
-
-static enum berth_code host_each(const struct berth_host *table, const char *type,
-                                 bool (*on_ref)(void *context, const struct berth_ref *ref), void *context,
-                                 struct berth_error *err)
-{
-    return BERTH_OK;
-}
-
 static enum berth_code host_intercept(const struct berth_host *table,
                                       const struct berth_interceptor *interceptor, void *self,
                                       struct berth_error *err)
@@ -245,6 +222,8 @@ static void (*const takers[])(struct inside *inside, const struct packet *packet
                               struct packet_reader *reader) = {
     [PACKET_STEP] = take_step,
     [PACKET_PING] = take_ping,
+    [PACKET_EVENT] = events_take,
+    [PACKET_EVENTS_ENDED] = events_take_end,
 };
 
 static void on_packet(struct channel *channel, const struct packet *packet)
@@ -317,9 +296,6 @@ static void fill_table(struct inside *inside, const struct berth_settings *setti
         .inspect = &inside->inspect,
         .root_dir = host_root_dir,
         .state_dir = host_state_dir,
-        .get = host_get,
-        .get_single = host_get_single,
-        .each = host_each,
         .intercept = host_intercept,
         .admit = host_admit,
         .complete = host_complete,
@@ -329,6 +305,7 @@ static void fill_table(struct inside *inside, const struct berth_settings *setti
     holds_fill(&inside->table);
     log_fill(&inside->table);
     published_fill(&inside->table);
+    used_fill(&inside->table);
 }
 
 _Noreturn void inside_run(int fd, const struct berth_plugin *plugin, const struct worker_start *start,

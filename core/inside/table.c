@@ -3,6 +3,7 @@
 #include "table.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 struct inside *table_on_loop(const struct berth_host *table, const char *function, struct berth_error *err)
 {
@@ -16,4 +17,39 @@ struct inside *table_on_loop(const struct berth_host *table, const char *functio
     log_say(inside, BERTH_LOG_WARN, text);
     berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s %s", table->uri, text);
     return NULL;
+}
+
+struct packet_writer *table_begin_question(struct inside *inside, enum ask_kind kind)
+{
+    struct packet_writer *writer = table_begin(inside, PACKET_ASK);
+
+    packet_put_u32(writer, ++inside->questions);
+    packet_put_u8(writer, (uint8_t)kind);
+    return writer;
+}
+
+enum berth_code table_ask(struct inside *inside, struct packet_reader *ret_answer, struct berth_error *err)
+{
+    struct packet_reader reader;
+    struct packet packet;
+    const char *message;
+    uint32_t code;
+
+    packet_end(&inside->channel.out);
+    free(inside->answer);
+    inside->answer = NULL;
+    if (!channel_await(&inside->channel, PACKET_ANSWER, &packet, &inside->answer))
+        return berth_error_set(err, BERTH_UNAVAILABLE, "the daemon is gone");
+    packet_reader_init(&reader, &packet);
+    if (packet_get_u32(&reader) != inside->questions)
+        reader.is_bad = true;
+    code = packet_get_u32(&reader);
+    message = packet_get_text(&reader);
+    if (reader.is_bad || code > BERTH_UNAUTHENTICATED) {
+        channel_break(&inside->channel, "answered something else");
+        return berth_error_set(err, BERTH_INTERNAL, "the daemon's answer cannot be read");
+    }
+    if (ret_answer != NULL)
+        *ret_answer = reader;
+    return code == BERTH_OK ? BERTH_OK : berth_error_set(err, (enum berth_code)code, "%s", message);
 }

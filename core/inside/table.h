@@ -7,8 +7,14 @@
 #define CORE_INSIDE_TABLE_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include <core/life/mailbox.h>
+#include <berth/types/deprecations.h>
+#include <berth/types/events.h>
+#include <berth/types/opt.h>
+
+#include <core/wire/ask.h>
 #include <core/wire/start.h>
 #include <sdk/base/container_of.h>
 
@@ -41,6 +47,13 @@ struct inside {
         char message[BERTH_ERROR_MAX];
     } early;
     bool is_ready, takes_holds;
+    /** What it uses of other plugins, by the daemon's numbers. */
+    struct used_interface *used[ASK_REFS_MAX];
+    LIST_HEAD(, berth_subscription) subscriptions;
+    /** Number of the last question, and of the last subscription. */
+    uint32_t questions, subscription_count;
+    /** The body of the last answer. */
+    uint8_t *answer;
     uint32_t holds;
     struct {
         uv_thread_t thread;
@@ -74,6 +87,39 @@ static inline struct packet_writer *table_begin(struct inside *inside, enum pack
 
 /** A line of the plugin's log, from any thread. */
 void log_say(struct inside *inside, enum berth_log_level level, const char *text);
+
+/**
+ * Begins a question to the daemon, to be written behind what it has in common with others.
+ * @return what to write to; table_ask must follow.
+ */
+struct packet_writer *table_begin_question(struct inside *inside, enum ask_kind kind);
+/**
+ * Asks it, and waits.
+ * @param ret_answer  what the answer has behind its code and message, until the next question; may be NULL.
+ * @return the daemon's code, with its message.
+ */
+enum berth_code table_ask(struct inside *inside, struct packet_reader *ret_answer, struct berth_error *err);
+
+/** The instance of an interface that a worker uses: what its functions are called with. */
+struct used_interface {
+    struct inside *inside;
+    /** The daemon's. */
+    uint32_t number;
+    enum ask_interface kind;
+    char *uri;
+    uint64_t generation;
+    /** As its plugin says it; of ASK_INTERFACE_OPT alone. */
+    char *bin, *lib;
+    char **environment;
+};
+
+extern const struct berth_opt used_opt;
+extern const struct berth_deprecations used_deprecations;
+extern const struct berth_exchange used_exchange;
+
+void used_fill(struct berth_host *table);
+void events_take(struct inside *inside, const struct packet *packet, struct packet_reader *reader);
+void events_take_end(struct inside *inside, const struct packet *packet, struct packet_reader *reader);
 
 void conditions_fill(struct berth_host *table);
 void holds_fill(struct berth_host *table);

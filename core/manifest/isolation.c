@@ -2,6 +2,12 @@
 /* What in a manifest keeps a plugin in the daemon's process. */
 #include "manifest.h"
 
+#include <string.h>
+
+#include <berth/types/deprecations.h>
+#include <berth/types/events.h>
+#include <berth/types/opt.h>
+
 const char *manifest_find_obstacle(const struct manifest_plugin *plugin)
 {
     if (plugin->made_by != NULL)
@@ -15,4 +21,14 @@ const char *manifest_find_obstacle(const struct manifest_plugin *plugin)
     if ((plugin->uses & MANIFEST_USES_INSPECT) != 0)
         return "inspects other plugins (uses: inspect)";
     return NULL;
+}
+
+bool manifest_interface_crosses(const struct manifest_plugin *plugin)
+{
+    static const char *const uris[] = {BERTH_OPT_URI, BERTH_DEPRECATIONS_URI, BERTH_EXCHANGE_URI};
+
+    for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++)
+        if (strcmp(plugin->uri, uris[i]) == 0)
+            return true;
+    return false;
 }

@@ -280,6 +280,9 @@ void manifest_explain_unset(const char *condition, struct berth_error *ret_sente
  * forbids it. */
 const char *manifest_find_obstacle(const struct manifest_plugin *plugin);
 
+/** Do plugins in processes of their own have the interface of this one? See core/crossing. */
+bool manifest_interface_crosses(const struct manifest_plugin *plugin);
+
 uint64_t manifest_hash(const char *text, size_t length);
 
 /**

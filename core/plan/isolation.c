@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who can run in a process of its own: between processes pass calls, not interfaces. A plugin that others use
- * by its interface, or that uses one, stays in the daemon.
+ * Who can run in a process of its own: between processes pass calls, and few interfaces. A plugin that others
+ * use by its interface, or that uses one that does not cross, stays in the daemon.
  */
 #include "build.h"
 
@@ -33,11 +33,13 @@ static bool points_at(const struct plan *plan, const struct plan_requirement *re
     return requirement->target == PLAN_TARGET_TYPE && requirement->index == plan->entries[entry].type;
 }
 
-/* The first plugin that runs, whom the requirement means, and that has an interface; or PLAN_NONE. */
+/* The first plugin that runs, whom the requirement means, and whose interface stays in the daemon; or
+ * PLAN_NONE. */
 static size_t find_interface(const struct plan_build *build, const struct plan_requirement *requirement)
 {
     for (size_t i = 0; i < build->plan->count; i++)
         if (plan_build_will_run(build, i) && build->plan->entries[i].plugin->interface != NULL &&
+            !manifest_interface_crosses(build->plan->entries[i].plugin) &&
             points_at(build->plan, requirement, i))
             return i;
     return PLAN_NONE;

@@ -41,6 +41,12 @@ enum packet_type {
     PACKET_HALF_CLOSE,
     /** A call is over for the caller, with a code. */
     PACKET_CANCEL,
+    /** To PACKET_ASK: its number, a code, a message and what wire/ask.h says. */
+    PACKET_ANSWER,
+    /** Of the exchange, for one of the worker's subscriptions. */
+    PACKET_EVENT,
+    /** A subscription is over: its number, a code and a message. */
+    PACKET_EVENTS_ENDED,
 
     /* Both ways */
     PACKET_MESSAGE,
@@ -61,6 +67,10 @@ enum packet_type {
     PACKET_FAIL,
     /** Of one service, for reflection. */
     PACKET_DESCRIPTORS,
+    /** Its number, an enum ask_kind, and what wire/ask.h says. The worker waits for the answer. */
+    PACKET_ASK,
+    /** As many more bytes of events are welcome. */
+    PACKET_EVENTS_CREDIT,
     PACKET_HEADER,
     PACKET_TRAILER,
     PACKET_SEND_HEADERS,

@@ -154,10 +154,17 @@ static void on_timer_closed(uv_handle_t *handle)
     }
 }
 
+static void on_crossing_closed(struct crossing *crossing)
+{
+    struct isolated *isolated = CONTAINER_OF(crossing, struct isolated, crossing);
+
+    uv_close((uv_handle_t *)&isolated->timer, on_timer_closed);
+}
+
 /* No handle is left on the loop afterwards; then a close is complete. */
 static void rest(struct isolated *isolated)
 {
-    uv_close((uv_handle_t *)&isolated->timer, on_timer_closed);
+    crossing_close(&isolated->crossing, on_crossing_closed);
 }
 
 static uint64_t timeout_ms(const struct isolated *isolated, enum berth_step step)
@@ -361,7 +368,7 @@ static void on_line(struct child *child, const char *line)
     struct isolated *isolated = CONTAINER_OF(child, struct isolated, child);
 
     if (isolated->crossing.host != NULL)
-        berth_log(isolated->crossing.host, BERTH_LOG_INFO, "output: %s", line);
+        crossing_log(&isolated->crossing, BERTH_LOG_INFO, "output: ", line);
 }
 
 /* What the worker says */
@@ -659,6 +666,7 @@ static enum berth_code on_init(const struct berth_host *host, void *prepared, vo
     isolated->in_a_row = isolated->in_interval = 0;
     isolated->failure = BERTH_OK;
     uv_timer_init(host->loop, &isolated->timer);
+    crossing_open(&isolated->crossing, host->loop);
     isolated->has_timer = true;
     code = start_worker(isolated, err);
     if (code == BERTH_OK)

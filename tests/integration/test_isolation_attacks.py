@@ -2,6 +2,7 @@
 """What an isolated plugin tries against the daemon, the system and its own connection is refused, or ends its process alone."""
 
 import os
+import re
 import shutil
 import time
 import unittest
@@ -153,6 +154,25 @@ class Connection(Attack):
         self.kill(daemon)
         self.wait_until_it_works(daemon)
         self.assert_stops(daemon)
+
+    def assert_floods(self, word, text):
+        daemon = self.begin()
+        self.assertEqual("ok", self.do(daemon, f"{word} 20000", timeout=PATIENCE))
+        daemon.wait_for_log("left out")
+        self.wait_until_it_works(daemon)
+        self.assert_stops(daemon)
+        logged = daemon.log.count(text)
+        said = [int(number) for number in re.findall(r"left out (\d+) lines that its process logged: more than 1000 lines or 256 KiB", daemon.log)]
+        # On a busy machine it takes more than a second, and may even be several episodes.
+        self.assertEqual(20000, logged + sum(said), said)
+        self.assertLess(logged, 15000)
+        self.assertLess(len(said), 5, said)
+
+    def test_a_flood_of_lines_of_its_log(self):
+        self.assert_floods("log", "one of many lines")
+
+    def test_a_flood_of_printed_lines(self):
+        self.assert_floods("print", "one of many printed lines")
 
     def test_descriptors_are_not_taken(self):
         daemon = self.begin()

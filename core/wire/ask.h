@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a worker asks the daemon for. Interfaces of other plugins answer at once, so a worker waits for each
+ * answer before it does anything else, and the daemon answers before it does. Hence one question is under way
+ * at a time, and a second one breaks the protocol.
+ */
+#ifndef CORE_WIRE_ASK_H
+#define CORE_WIRE_ASK_H
+
+/** Interfaces of other plugins that one worker may have; subscriptions, and their filters. */
+#define ASK_REFS_MAX 32u
+#define ASK_SUBSCRIPTIONS_MAX 32u
+#define ASK_FILTERS_MAX 64u
+#define ASK_FILTER_BYTES_MAX (64u << 10)
+/** Different deprecations that one plugin may emit in its process. */
+#define ASK_DEPRECATIONS_MAX 64u
+/** Bytes of events that wait for one worker, as packets. A subscription that would need more is ended. */
+#define ASK_EVENTS_CREDIT (16u << 20)
+
+enum ask_kind {
+    /**
+     * An interface by its URI, one by its type, all of a type. Answer: a count, and for each its number (4
+     * bytes), an enum ask_interface, its URI, its generation (8 bytes) and what is said there.
+     */
+    ASK_GET,
+    ASK_GET_SINGLE,
+    ASK_EACH,
+    /** Number of the interface, id, message. */
+    ASK_EMIT,
+    /** Number of the interface, namespace, topic, type, value; before these the time (8 and 4 bytes) in
+       ASK_FORWARD. */
+    ASK_PUBLISH,
+    ASK_FORWARD,
+    /** Number of the interface and of the subscription, count of filters, filters. */
+    ASK_SUBSCRIBE,
+    /** Number of the subscription. */
+    ASK_UNSUBSCRIBE,
+};
+
+enum ask_interface {
+    /** The plugin has no interface, and can be required all the same. */
+    ASK_INTERFACE_NONE,
+    /** bin, lib, PATH=…, LD_LIBRARY_PATH=… */
+    ASK_INTERFACE_OPT,
+    ASK_INTERFACE_DEPRECATIONS,
+    ASK_INTERFACE_EXCHANGE,
+    ASK_INTERFACE_LAST = ASK_INTERFACE_EXCHANGE,
+};
+
+#endif

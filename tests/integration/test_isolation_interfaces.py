@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Interfaces of other plugins that reach a plugin in a process of its own: they answer there as in the daemon."""
+
+import shutil
+import time
+import unittest
+
+import grpc
+
+from daemon import PATIENCE
+from isolated import IS_SANITIZED, Isolated
+from workshop import BUILD
+
+USER = "io.berth.test.v1.user"
+MIB = 1024 * 1024
+
+
+class Interfaces(Isolated):
+    def setUp(self):
+        super().setUp()
+        shutil.copy(BUILD / "tests" / "fixtures" / "user.so", self.workshop.plugins)
+        self.workshop.add_default_modules("opt", "deprecations", "events")
+
+    def begin_user(self, is_isolated=True, **settings):
+        self.workshop.write_config(isolation={USER: {"restart_delay": "0s", "start_limit": 0}} if is_isolated else {}, **settings)
+        daemon = self.start()
+        self.assertEqual(int(is_isolated), len(self.workers(daemon)))
+        return daemon
+
+    def ask(self, daemon, word, timeout=PATIENCE):
+        with grpc.insecure_channel(f"unix:{daemon.address}") as channel:
+            return channel.unary_unary("/berth.test.User/Do")(word.encode(), timeout=timeout).decode()
+
+    def compare(self, *words):
+        """The answers, which are the same in the daemon and out of it."""
+        answers = []
+        for is_isolated in (False, True):
+            daemon = self.begin_user(is_isolated)
+            answers.append([self.ask(daemon, word) for word in words])
+            self.assert_stops(daemon)
+        self.assertEqual(answers[0], answers[1])
+        return answers[1]
+
+    def wait_for_answer(self, daemon, word, *expected):
+        end = time.monotonic() + PATIENCE
+        while not all(text in self.ask(daemon, word) for text in expected):
+            self.assertLess(time.monotonic(), end, self.ask(daemon, word) + daemon.log)
+            time.sleep(0.02)
+
+
+class Fetched(Interfaces):
+    def test_what_is_fetched_by_uri_by_type_and_all_of_a_type(self):
+        answers = self.compare("get io.containerd.internal.v1.opt", "get io.containerd.nobody.v1.here", "get io.berth.interceptor.v1.namespace",
+                               "single io.containerd.warning.v1", "single io.berth.store.v1", "each io.containerd.warning.v1",
+                               "each io.berth.store.v1", "each io.containerd.grpc.v1")
+        self.assertEqual("OK", answers[0])
+        self.assertEqual("io.containerd.warning.v1.deprecations", answers[5])
+
+    def test_opt_is_copied(self):
+        answer, = self.compare("opt")
+        self.assertRegex(answer, r"^io\.containerd\.internal\.v1\.opt \S+/bin \S+/lib PATH=\S+/bin:\S+ LD_LIBRARY_PATH=\S+/lib")
+
+    def test_an_interface_that_does_not_cross_is_refused_by_the_plan_with_the_edge(self):
+        self.workshop.add_default_modules()
+        self.workshop.write_config(isolation={"io.containerd.grpc.v1.leases": {}})
+        printed = self.berthd("plan", "--config", self.workshop.config)
+        self.assert_line(printed.stdout + printed.stderr, "io.containerd.grpc.v1.leases", "cannot be isolated")
+
+
+class Deprecations(Interfaces):
+    def test_they_are_listed_and_judged_alike(self):
+        self.assertEqual("OK", self.compare(f"emit {USER}/old use new", f"emit {USER}/old use\nnew", "emit  x", f"emit {USER}/{'x' * 600} y")[0])
+        daemon = self.begin_user()
+        self.ask(daemon, f"emit {USER}/old use new")
+        self.assertIn("use new", daemon.ctl("deprecations").stdout)
+        self.assert_stops(daemon)
+
+    def test_they_are_its_own_and_not_many(self):
+        daemon = self.begin_user()
+        self.assertIn("INVALID_ARGUMENT", self.ask(daemon, "emit io.berth.deprecation/x not mine"))
+        answers = [self.ask(daemon, f"emit {USER}/{number} text") for number in range(70)]
+        self.assertEqual(["OK"] * 64, answers[:64])
+        self.assertIn("RESOURCE_EXHAUSTED", answers[64])
+        self.assertEqual("OK", self.ask(daemon, f"emit {USER}/3 again"))
+        self.assert_stops(daemon)
+
+
+class Events(Interfaces):
+    def test_they_are_published_and_received_alike(self):
+        answers = self.compare('subscribe topic=="/a/b"', "publish 3 10 /a/b", "publish 1 1 /a/c", "forward /a/b", "seen", "kept",
+                               "publish 1 1 nonsense", "subscribe topic=~", "subscribe nonsense~~x", "subscribe ", "publish 1 2 /z", "seen")
+        self.assertEqual("OK", answers[0])
+        self.assertEqual("4 test /a/b berth.test.Text forwarded 1", answers[4])
+        self.assertEqual("/a/b berth.test.Text", answers[5])
+        self.assertIn("INVALID_ARGUMENT", answers[6])
+        self.assertEqual("1 test /z berth.test.Text xx 1", answers[11])
+
+    def test_what_is_published_while_another_is_received_follows_it(self):
+        daemon = self.begin_user()
+        self.assertEqual("OK", self.ask(daemon, "subscribe "))
+        self.assertEqual("OK", self.ask(daemon, "publish 1 1 /ask"))
+        self.wait_for_answer(daemon, "seen", "2 test /answer berth.test.Text reply 1")
+        self.assert_stops(daemon)
+
+    def test_credit_is_given_back(self):
+        daemon = self.begin_user()
+        self.assertEqual("OK", self.ask(daemon, "subscribe "))
+        # Several times what may wait, and each is taken before the next.
+        for _ in range(5 if IS_SANITIZED else 40):
+            self.assertEqual("OK", self.ask(daemon, f"publish 2 {MIB} /large"))
+        self.wait_for_answer(daemon, "seen", f"{10 if IS_SANITIZED else 80} test /large")
+        self.assertEqual("", self.ask(daemon, "failure"))
+        self.assert_stops(daemon)
+
+    def test_who_does_not_keep_up_is_ended_and_told(self):
+        daemon = self.begin_user()
+        self.assertEqual("OK", self.ask(daemon, "subscribe "))
+        # All of them in one callback, in which it takes none.
+        self.assertEqual("OK", self.ask(daemon, f"publish 40 {MIB} /large"))
+        self.wait_for_answer(daemon, "failure", "RESOURCE_EXHAUSTED: more than 16 MiB of events wait")
+        self.assert_line(daemon.log, USER, "subscription ended: more than 16 MiB of events wait")
+        # Another one begins afresh.
+        self.assertEqual("OK", self.ask(daemon, "subscribe "))
+        self.assertEqual("OK", self.ask(daemon, "publish 1 1 /small"))
+        self.wait_for_answer(daemon, "seen", "test /small")
+        self.greet(daemon)
+        self.assert_stops(daemon)
+
+    def test_subscriptions_end_with_the_process(self):
+        daemon = self.begin_user()
+        self.assertEqual("OK", self.ask(daemon, "subscribe "))
+        self.kill(daemon)
+        self.assertEqual("OK", self.ask(daemon, "publish 1 1 /a"))
+        self.assertEqual("0 ", self.ask(daemon, "seen"))
+        self.assertEqual("OK", self.ask(daemon, "subscribe "))
+        self.assertEqual("OK", self.ask(daemon, "publish 1 1 /a"))
+        self.wait_for_answer(daemon, "seen", "1 test /a")
+        self.assert_stops(daemon)
+
+
+if __name__ == "__main__":
+    unittest.main()
