@@ -6,6 +6,8 @@
 
 /* Larger ones are left out of reflection. */
 #define DESCRIPTORS_MAX (4u << 20)
+/* Of exports that plugins cannot publish. */
+#define RESERVED_EXPORT "berth."
 
 /* As the daemon does. */
 static bool can_be_published(const char *text)
@@ -16,17 +18,21 @@ static bool can_be_published(const char *text)
 static enum berth_code host_add_export(const struct berth_host *table, const char *key, const char *value)
 {
     struct inside *inside = table_on_loop(table, "berth_add_export", NULL);
+    enum berth_code code = BERTH_OK;
     struct packet_writer *writer;
 
     if (inside == NULL)
         return BERTH_FAILED_PRECONDITION;
     if (!can_be_published(key) || !can_be_published(value))
         return BERTH_INVALID_ARGUMENT;
+    /* The daemon names and refuses it. */
+    if (strncmp(key, RESERVED_EXPORT, strlen(RESERVED_EXPORT)) == 0)
+        code = BERTH_INVALID_ARGUMENT;
     writer = table_begin(inside, PACKET_EXPORT);
     packet_put_text(writer, key);
     packet_put_text(writer, value);
     packet_end(writer);
-    return BERTH_OK;
+    return code;
 }
 
 static enum berth_code host_add_platform(const struct berth_host *table, const char *os,

@@ -10,6 +10,9 @@
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
+/* Of exports that plugins cannot publish. */
+#define RESERVED_EXPORT "berth."
+
 static struct host *of_table(const struct berth_host *table)
 {
     return CONTAINER_OF(table, struct host, table);
@@ -97,6 +100,13 @@ static enum berth_code host_add_export(const struct berth_host *table, const cha
 {
     struct host *host = ON_LOOP(table, "berth_add_export", NULL);
 
+    if (host != NULL && key != NULL && strncmp(key, RESERVED_EXPORT, strlen(RESERVED_EXPORT)) == 0) {
+        log_plugin(BERTH_LOG_WARN, table->uri,
+                   "ignoring export \"%.200s\": keys that begin with " RESERVED_EXPORT
+                   " are reserved for the daemon; choose another key",
+                   key);
+        return BERTH_INVALID_ARGUMENT;
+    }
     return host != NULL ? registry_add_export(host->registry, host->plugin, key, value)
                         : BERTH_FAILED_PRECONDITION;
 }

@@ -528,13 +528,7 @@ static void send_start(struct isolated *isolated)
 /* For listings: which process it is, and how many came before it. */
 static void show_process(struct isolated *isolated)
 {
-    char number[24];
-
     isolated->shown.process = (uint64_t)isolated->child.pid;
-    snprintf(number, sizeof(number), "%d", (int)isolated->child.pid);
-    berth_add_export(isolated->crossing.host, "berth.process", number);
-    snprintf(number, sizeof(number), "%llu", (unsigned long long)isolated->shown.restarts);
-    berth_add_export(isolated->crossing.host, "berth.restarts", number);
 }
 
 static enum berth_code connect_worker(struct isolated *isolated, int *pair, struct berth_error *err)

@@ -58,15 +58,13 @@ struct search {
     char uri[256];
 };
 
-/* An isolated plugin publishes the process it runs in. */
 static bool match_process(void *context, const struct berth_plugin_info *plugin)
 {
     struct search *search = context;
 
-    for (size_t i = 0; i < plugin->export_count; i++)
-        if (strcmp(plugin->exports[i].key, "berth.process") == 0 &&
-            strtoll(plugin->exports[i].value, NULL, 10) == search->pid)
-            snprintf(search->uri, sizeof(search->uri), "%s", plugin->uri);
+    if (BERTH_HAS(plugin, isolation) && plugin->isolation != NULL && search->pid > 0 &&
+        plugin->isolation->process == (uint64_t)search->pid)
+        snprintf(search->uri, sizeof(search->uri), "%s", plugin->uri);
     return search->uri[0] == '\0';
 }
 

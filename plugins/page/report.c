@@ -98,22 +98,6 @@ static const char *status_of(const struct berth_plugin_info *plugin)
     return plugin->code == BERTH_SKIP ? "skip" : "error";
 }
 
-static const char *find_export(const struct berth_plugin_info *plugin, const char *key)
-{
-    for (size_t i = 0; i < plugin->export_count; i++)
-        if (strcmp(plugin->exports[i].key, key) == 0)
-            return plugin->exports[i].value;
-    return NULL;
-}
-
-static void put_exported_number(struct berth_json_writer *json, const char *key, const char *text)
-{
-    if (text == NULL)
-        berth_json_string(json, key, NULL);
-    else
-        berth_json_integer(json, key, strtoll(text, NULL, 10));
-}
-
 static void put_isolation(struct berth_json_writer *json, const struct berth_isolation *isolation)
 {
     if (isolation == NULL) {
@@ -144,15 +128,20 @@ static void put_isolation(struct berth_json_writer *json, const struct berth_iso
     berth_json_close(json, '}');
 }
 
-/* An isolated plugin publishes the process it runs in. */
 static void put_process(struct berth_json_writer *json, const struct berth_plugin_info *plugin)
 {
-    const char *process = find_export(plugin, "berth.process");
+    const struct berth_isolation *isolation = BERTH_HAS(plugin, isolation) ? plugin->isolation : NULL;
 
-    berth_json_bool(json, "isolated", process != NULL);
-    put_exported_number(json, "process", process);
-    put_exported_number(json, "restarts", find_export(plugin, "berth.restarts"));
-    put_isolation(json, BERTH_HAS(plugin, isolation) ? plugin->isolation : NULL);
+    berth_json_bool(json, "isolated", isolation != NULL);
+    if (isolation != NULL && isolation->process != 0)
+        berth_json_integer(json, "process", (int64_t)isolation->process);
+    else
+        berth_json_string(json, "process", NULL);
+    if (isolation != NULL)
+        berth_json_integer(json, "restarts", (int64_t)isolation->restarts);
+    else
+        berth_json_string(json, "restarts", NULL);
+    put_isolation(json, isolation);
 }
 
 static void put_identity(struct berth_json_writer *json, const struct berth_plugin_info *plugin)

@@ -191,6 +191,10 @@ static enum berth_code add_export(const struct berth_host *host, const char *key
 
     if (testing == NULL)
         return BERTH_FAILED_PRECONDITION;
+    if (strncmp(key, "berth.", strlen("berth.")) == 0) {
+        fake_fault(testing, "exports \"%s\": keys that begin with berth. are reserved for the daemon", key);
+        return BERTH_INVALID_ARGUMENT;
+    }
     for (size_t i = 0; i < testing->export_count; i++) {
         if (strcmp(testing->exports[i].key, key) != 0)
             continue;

@@ -164,7 +164,7 @@ class Alike(Isolated):
             spelt = [each.message for each in ask.stream(daemon.address, "/helloworld.Greeter/SpellHello", request, helloworld_pb2.HelloReply)]
             version = re.sub(r"(Process|UUID): .*", "", daemon.ctl("version").stdout)
             described = daemon.ctl("describe", "helloworld.Greeter").stdout
-            exports = [(each.key, each.value) for each in self.plugins(daemon)[URI].message.exports if not each.key.startswith("berth.")]
+            exports = [(each.key, each.value) for each in self.plugins(daemon)[URI].message.exports]
             return spelt, version, described, exports
 
         spelt, version, described, exports = self.compare(ask_daemon)
@@ -381,9 +381,8 @@ class Restarted(Isolated):
         daemon = self.begin()
         for restarts in range(2):
             self.wait_until_it_works(daemon)
-            shown = {each.key: each.value for each in self.plugins(daemon)[URI].message.exports}
-            self.assertEqual([int(shown["berth.process"])], self.workers(daemon))
-            self.assertEqual(str(restarts), shown["berth.restarts"])
+            shown, = [plugin for plugin in json.loads(daemon.ctl("plugins", "ls", "--json").stdout) if plugin["uri"] == URI]
+            self.assertEqual(([shown["process"]], shown["restarts"]), (self.workers(daemon), restarts))
             self.kill(daemon)
         self.wait_until_it_works(daemon)
         self.assert_stops(daemon)

@@ -20,6 +20,86 @@ CALLER = "io.example.caller.v1.caller"
 LIMITS = "config:\n  burst: {type: int, default: 5}\n  token: {type: string, secret: true}"
 
 
+# A call of Request with an empty message: a preface, SETTINGS, HEADERS whose fields are literals, and DATA.
+ASKS_FOR_A_RELOAD = r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static size_t put_field(unsigned char *at, const char *name, const char *value)
+{
+    size_t a = strlen(name), b = strlen(value);
+
+    at[0] = 0;
+    at[1] = (unsigned char)a;
+    memcpy(at + 2, name, a);
+    at[2 + a] = (unsigned char)b;
+    memcpy(at + 3 + a, value, b);
+    return 3 + a + b;
+}
+
+static void *ask(void *context)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    static const unsigned char data[] = {0, 0, 5, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0};
+    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "ADDRESS"};
+    unsigned char bytes[512] = {0}, answer[4096];
+    size_t length = strlen(preface), head, fields;
+    int fd = -1;
+
+    for (int i = 0; i < 1000; i++) {
+        fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+            break;
+        close(fd);
+        usleep(10000);
+    }
+    memcpy(bytes, preface, length);
+    bytes[length + 3] = 4;
+    length += 9;
+    head = length;
+    length += 9;
+    fields = length;
+    length += put_field(bytes + length, ":method", "POST");
+    length += put_field(bytes + length, ":scheme", "http");
+    length += put_field(bytes + length, ":path", "/berth.change.v1.Changes/Request");
+    length += put_field(bytes + length, ":authority", "berth");
+    length += put_field(bytes + length, "te", "trailers");
+    length += put_field(bytes + length, "content-type", "application/grpc");
+    bytes[head + 2] = (unsigned char)(length - fields);
+    bytes[head + 3] = 1;
+    bytes[head + 4] = 4;
+    bytes[head + 8] = 1;
+    memcpy(bytes + length, data, sizeof(data));
+    length += sizeof(data);
+    if (write(fd, bytes, length) != (ssize_t)length)
+        return NULL;
+    /* HEADERS of the answer come last: SETTINGS and their acknowledgement before. */
+    for (size_t got = 0; got < 60;) {
+        ssize_t more = read(fd, answer, sizeof(answer));
+
+        if (more <= 0)
+            break;
+        got += (size_t)more;
+    }
+    sleep(1);
+    fprintf(stderr, "answered\n");
+    return NULL;
+}
+
+static void begin_asking(const struct berth_host *host)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, ask, NULL) == 0)
+        pthread_detach(thread);
+}
+"""
+
+
 class Reload(Case):
     def setUp(self):
         super().setUp()
@@ -342,17 +422,31 @@ class Reload(Case):
         self.assertRegex(daemon.log.splitlines()[-1], r"^\S+Z info  restart done ")
 
     def test_an_isolated_plugin_may_not_change_the_daemon(self):
-        """It may have the daemon's user and reach its socket: the process that calls is one that a plugin says is its own."""
-        command = f'read address && exec {BUILD / "tools/berthctl/berthctl"} --address "$address" reload'
-        with subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              text=True) as caller:
-            self.workshop.add("apart", Plugin("io.example.apart.v1", "apart",
-                                              init=f'berth_add_export(host, "berth.process", "{caller.pid}");'))
+        """It may have the daemon's user and reach its socket: what makes the difference is the process that calls."""
+        uri, folder = "io.example.apart.v1.apart", str(self.workshop.state)
+        self.workshop.add("apart", Plugin("io.example.apart.v1", "apart", init="begin_asking(host);"),
+                          code=ASKS_FOR_A_RELOAD.replace("ADDRESS", f"{folder}/berth.sock"))
+        for isolation in ({}, {uri: {"network": "unix", "files": {"write": [folder]}}}):
+            self.workshop.write_config(isolation=isolation)
             daemon = self.start()
-            _, said = caller.communicate(f"{daemon.address}\n", timeout=60)
-        self.assertNotEqual(0, caller.returncode)
-        self.assertIn("io.example.apart.v1.apart, an isolated plugin, may not call it", said)
-        self.ctl(daemon, "reload")
+            daemon.wait_for_log("output: answered" if isolation else "answered")
+            self.assertEqual(not isolation, "reload done" in daemon.log)
+            self.ctl(daemon, "reload")
+            self.assertIn("reload done", daemon.log)
+            self.assert_stops(daemon)
+
+    def test_keys_of_exports_that_are_the_daemons_are_refused(self):
+        uri = "io.example.liar.v1.liar"
+        self.workshop.add("liar", Plugin("io.example.liar.v1", "liar", init="""
+            if (berth_add_export(host, "berth.process", "1") == BERTH_INVALID_ARGUMENT)
+                berth_add_export(host, "refused", "yes");"""))
+        for isolation in ({}, {uri: {}}):
+            self.workshop.write_config(isolation=isolation)
+            daemon = self.start()
+            daemon.wait_for_log(f'{uri}: ignoring export "berth.process"')
+            exports = self.plugins(daemon)[uri].message.exports
+            self.assertEqual([("refused", "yes")], [(each.key, each.value) for each in exports])
+            self.assert_stops(daemon)
 
     def test_sighup_reloads(self):
         daemon = self.start()

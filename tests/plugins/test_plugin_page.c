@@ -553,14 +553,13 @@ static void the_newest_lines_are_kept_within_the_bound(void **state)
 
 static void a_process_and_a_newer_version_are_told(void **state)
 {
-    static const struct berth_export exports[] = {{"berth.process", "4711"}, {"berth.restarts", "2"}};
+    const struct berth_isolation isolation = {.size = sizeof(isolation), .process = 4711, .restarts = 2};
     struct berth_plugin_info plugin = {
         .size = sizeof(plugin),
         .uri = "a.v1.z",
         .version = "1.0",
         .newest_version = "1.1",
-        .exports = exports,
-        .export_count = 2,
+        .isolation = &isolation,
     };
     struct berth_json_writer json = {0};
 
@@ -570,7 +569,6 @@ static void a_process_and_a_newer_version_are_told(void **state)
                                        "\"isolated\":true,\"process\":4711,\"restarts\":2"));
     berth_json_finish(&json);
     plugin.size = offsetof(struct berth_plugin_info, newest_version);
-    plugin.export_count = 0;
     report_plugin(&json, &plugin);
     berth_json_raw(&json, "", 1);
     assert_non_null(strstr(json.bytes, "\"version\":\"1.0\",\"newest_version\":null,"

@@ -70,7 +70,7 @@ export function reasonOf(p) {
 
 export function processOf(p) {
   if (!p.isolated) return null;
-  return `isolated in process ${p.process}${p.restarts ? `, ${p.restarts} restart${p.restarts === 1 ? "" : "s"}` : ""}`;
+  return `isolated${p.process ? ` in process ${p.process}` : ", not running"}${p.restarts ? `, ${p.restarts} restart${p.restarts === 1 ? "" : "s"}` : ""}`;
 }
 
 // What is to be said of a plugin that is as it should be.

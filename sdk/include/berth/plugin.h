@@ -540,7 +540,11 @@ static inline enum berth_code berth_each(const struct berth_host *host, const ch
     return host->each(host, type, on_ref, context, err);
 }
 
-/** Publishes a key and value shown in listings, such as "root" = "/var/lib/…". Replaces an earlier value. */
+/**
+ * Publishes a key and value shown in listings, such as "root" = "/var/lib/…". Replaces an earlier value.
+ * @return BERTH_OK; BERTH_INVALID_ARGUMENT for text that does not fit a line, and for keys that begin with
+ * "berth.", which are reserved for the daemon; BERTH_RESOURCE_EXHAUSTED for too many.
+ */
 static inline enum berth_code berth_add_export(const struct berth_host *host, const char *key,
                                                const char *value)
 {

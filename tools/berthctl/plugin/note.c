@@ -7,30 +7,30 @@
 
 #include <sdk/base/memory.h>
 
-const char *plugin_export(const plugin_message *plugin, const char *key)
-{
-    for (size_t i = 0; i < plugin->n_exports; i++)
-        if (strcmp(plugin->exports[i]->key, key) == 0)
-            return plugin->exports[i]->value;
-    return NULL;
-}
-
 bool plugin_is_isolated(const plugin_message *plugin)
 {
-    return plugin_export(plugin, "berth.process") != NULL;
+    return plugin->isolation != NULL;
 }
 
 char *plugin_format_process(const plugin_message *plugin)
 {
-    const char *process = plugin_export(plugin, "berth.process");
-    const char *restarts = plugin_export(plugin, "berth.restarts");
+    const Berth__Inspect__V1__Isolation *isolation = plugin->isolation;
+    struct config_text text = {0};
+    char *process;
 
-    if (process == NULL)
+    if (isolation == NULL)
         return memory_copy("");
-    if (restarts == NULL || strcmp(restarts, "0") == 0)
-        return memory_format("isolated in process %s", process);
-    return memory_format("isolated in process %s, %s restart%s", process, restarts,
-                         strcmp(restarts, "1") == 0 ? "" : "s");
+    config_text_add(&text, "isolated");
+    if (isolation->process != 0)
+        config_text_add(&text, " in process %llu", (unsigned long long)isolation->process);
+    else
+        config_text_add(&text, ", not running");
+    if (isolation->restarts > 0)
+        config_text_add(&text, ", %llu restart%s", (unsigned long long)isolation->restarts,
+                        isolation->restarts == 1 ? "" : "s");
+    process = memory_copy(text.bytes);
+    config_text_finish(&text);
+    return process;
 }
 
 static bool has_another_generation(const struct plugin_list *list, const plugin_message *plugin)

@@ -6,7 +6,6 @@
 #include "list.h"
 
 /** NULL if it has no such export. */
-const char *plugin_export(const plugin_message *plugin, const char *key);
 /** Does it run in a process of its own? */
 bool plugin_is_isolated(const plugin_message *plugin);
 /** "isolated in process 4711, 2 restarts", malloced; "" if it is not. */

@@ -256,14 +256,6 @@ static void json_edges(struct config_json *json, const plugin_message *plugin)
     config_json_close(json, ']');
 }
 
-static void json_number(struct config_json *json, const char *key, const char *text)
-{
-    if (text == NULL)
-        config_json_string(json, key, NULL);
-    else
-        config_json_integer(json, key, strtoll(text, NULL, 10));
-}
-
 static void json_isolation(struct config_json *json, const Berth__Inspect__V1__Isolation *isolation)
 {
     if (isolation == NULL) {
@@ -295,8 +287,14 @@ static void json_isolation(struct config_json *json, const Berth__Inspect__V1__I
 static void json_process(struct config_json *json, const plugin_message *plugin)
 {
     config_json_bool(json, "isolated", plugin_is_isolated(plugin));
-    json_number(json, "process", plugin_export(plugin, "berth.process"));
-    json_number(json, "restarts", plugin_export(plugin, "berth.restarts"));
+    if (plugin->isolation != NULL && plugin->isolation->process != 0)
+        config_json_integer(json, "process", (int64_t)plugin->isolation->process);
+    else
+        config_json_string(json, "process", NULL);
+    if (plugin->isolation != NULL)
+        config_json_integer(json, "restarts", (int64_t)plugin->isolation->restarts);
+    else
+        config_json_string(json, "restarts", NULL);
     json_isolation(json, plugin->isolation);
 }
 
