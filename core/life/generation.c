@@ -211,6 +211,12 @@ static enum berth_code call_prepare(struct steps *steps, void **ret_prepared, st
     return BERTH_PENDING;
 }
 
+/* Its thread has returned at last and discarded what it made: the generation is not busy any more. */
+static void on_prepare_late(struct steps *steps, const struct step_outcome *outcome)
+{
+    wake(of_steps(steps));
+}
+
 static void discard(struct generation *generation, void *prepared)
 {
     if (prepared == NULL || !BERTH_HAS(generation->source.table, discard))
@@ -427,6 +433,14 @@ static void on_drain_ended(struct steps *steps, const struct step_outcome *outco
     warn_of_end(of_steps(steps), STEP_DRAIN, outcome, "closing anyway");
 }
 
+/* One that goes on, because the change was abandoned meanwhile, drains anew in the next. */
+static void on_drain_late(struct steps *steps, const struct step_outcome *outcome)
+{
+    if (of_steps(steps)->plugin->state != BERTH_STATE_DRAINING)
+        steps->records[STEP_DRAIN].status = STEP_NONE;
+    wake(of_steps(steps));
+}
+
 /* For calls that are ended. */
 static const char *const ending_reasons[] = {
     [BERTH_ENDING_STOPPING] = "the daemon is shutting down",
@@ -473,20 +487,27 @@ static void on_close_ended(struct steps *steps, const struct step_outcome *outco
         ledger_forget(registry_ledger(registry_of(of_steps(steps))), &of_steps(steps)->host);
 }
 
+static void on_close_late(struct steps *steps, const struct step_outcome *outcome)
+{
+    ledger_forget(registry_ledger(registry_of(of_steps(steps))), &of_steps(steps)->host);
+    wake(of_steps(steps));
+}
+
 #define TIMEOUT(member) offsetof(struct settings_timeouts, member)
 
 /* A life, from top to bottom. */
 static const struct step_kind kinds[STEP_COUNT] = {
     [STEP_PREPARE] = {"prepare", RUNNING_NOTHING, TIMEOUT(prepare_ns), BERTH_STATE_PREPARING,
-                      BERTH_STATE_PREPARING, "discarding its result", call_prepare, on_prepare_ended, NULL},
+                      BERTH_STATE_PREPARING, "discarding its result", call_prepare, on_prepare_ended,
+                      on_prepare_late},
     [STEP_INIT] = {"init", RUNNING_INIT, TIMEOUT(init_ns), BERTH_STATE_STARTING, BERTH_STATE_READY,
                    "closing its instance", call_init, on_init_ended, on_init_late},
     [STEP_SERVE] = {"serve", RUNNING_SERVE, TIMEOUT(serve_ns), BERTH_STATE_READY, BERTH_STATE_SERVING, NULL,
                     call_serve, on_serve_ended, NULL},
     [STEP_DRAIN] = {"drain", RUNNING_DRAIN, TIMEOUT(drain_ns), BERTH_STATE_DRAINING, BERTH_STATE_DRAINING,
-                    NULL, call_drain, on_drain_ended, NULL},
+                    NULL, call_drain, on_drain_ended, on_drain_late},
     [STEP_CLOSE] = {"close", RUNNING_CLOSE, TIMEOUT(close_ns), BERTH_STATE_STOPPED, BERTH_STATE_STOPPED, NULL,
-                    call_close, on_close_ended, NULL},
+                    call_close, on_close_ended, on_close_late},
 };
 
 /* A server waits for all calls, which it carries for others; other plugins for calls of their own. */
