@@ -147,22 +147,36 @@ static void refuse_subject(struct change_build *build, const struct change_node 
                       berth_state_name(node->entry->state), node->entry->reason);
 }
 
+/* One that has never been tried starts with the subjects, if it can now: what it requires had been stopped.
+ */
+static void start_with_subjects(struct change_node *node)
+{
+    if (!node->will || node->running != NULL)
+        return;
+    node->action = CHANGE_START;
+    node->reason = "what it requires is back";
+}
+
 static void judge_for_start(struct change_build *build, struct change_node *node)
 {
     if (node->is_subject && !node->will)
         refuse_subject(build, node, "start");
     else if (node->is_subject && node->runs)
         node->reason = "it is running already";
-    else if (node->will && (node->is_subject || node->running == NULL)) {
+    else if (node->is_subject) {
         node->action = CHANGE_START;
-        node->reason = node->is_subject ? "requested" : "what it requires is back";
+        node->reason = "requested";
+    } else {
+        start_with_subjects(node);
     }
 }
 
 static void judge_for_restart(struct change_build *build, struct change_node *node)
 {
-    if (!node->is_subject)
+    if (!node->is_subject) {
+        start_with_subjects(node);
         return;
+    }
     if (!node->will) {
         refuse_subject(build, node, "restart");
         return;
