@@ -102,7 +102,7 @@ static bool close_failed(struct exchange *exchange, struct member *member)
 
 enum progress exchange_load(struct exchange *exchange)
 {
-    struct member *fault;
+    const struct member *fault = NULL;
 
     for (size_t i = 0; i < exchange->count; i++)
         if (!close_failed(exchange, &exchange->members[i]))
@@ -122,11 +122,13 @@ enum progress exchange_load(struct exchange *exchange)
         if (exchange->only_starts)
             exchange_declare_services(exchange, member->after);
         code = crew_load(exchange->crew, member->after);
-        if (code != BERTH_OK)
-            member_say(member, code, "%s", exchange_reason_of(member->after));
+        if (code == BERTH_OK)
+            continue;
+        member_say(member, code, "%s", exchange_reason_of(member->after));
+        if (fault == NULL && member_restarts(member) && member->was_ready)
+            fault = member;
     }
-    fault = exchange_find_fault(exchange);
-    if (fault != NULL && !exchange->only_starts && member_restarts(fault)) {
+    if (fault != NULL) {
         exchange_fail_others(exchange, fault);
         return PROGRESS_FAILED;
     }
@@ -202,6 +204,11 @@ enum progress exchange_restore(struct exchange *exchange)
         code = generation_load(member->after, member->state_version, &member->state, &error);
         if (code == BERTH_OK)
             continue;
+        if (exchange_goes_back(exchange)) {
+            free(member->lost_state);
+            member->lost_state = memory_copy(error.message);
+            continue;
+        }
         member_say(member, code, "the state of the old generation could not be loaded: %s", error.message);
         exchange_fail_others(exchange, member);
         return PROGRESS_FAILED;

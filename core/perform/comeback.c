@@ -73,8 +73,10 @@ static void report_return(struct exchange *exchange)
         if (member->after == NULL || !member_restarts(member))
             continue;
         if (registry_plugin_is_ready(member->after->plugin))
-            member->message = memory_format("%s; version %s runs again", before,
-                                            member->after->source.entry->plugin->manifest->version);
+            member->message = memory_format("%s; version %s runs again%s%s", before,
+                                            member->after->source.entry->plugin->manifest->version,
+                                            member->lost_state != NULL ? ", but without its state: " : "",
+                                            member->lost_state != NULL ? member->lost_state : "");
         else
             member->message = memory_format("%s; and version %s did not start again: %s", before,
                                             member->after->source.entry->plugin->manifest->version,

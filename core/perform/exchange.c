@@ -84,6 +84,7 @@ void exchange_destroy(struct exchange *exchange)
         if (member->has_source && exchange->crew->options->drop != NULL)
             exchange->crew->options->drop(exchange->crew->options->context, &member->source);
         generation_state_finish(&member->state);
+        free(member->lost_state);
         free(member->message);
     }
     exchange_release_calls(exchange);

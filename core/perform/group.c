@@ -29,20 +29,17 @@ const char *exchange_reason_of(const struct generation *generation)
     return generation->plugin->reason != NULL ? generation->plugin->reason : "no reason given";
 }
 
-/* The first that did not do its part; NULL: all did. */
-struct member *exchange_find_fault(const struct exchange *exchange)
+/* Its stop is done, whatever becomes of the others. */
+static bool has_stopped(const struct member *member)
 {
-    for (size_t i = 0; i < exchange->count; i++)
-        if (exchange->members[i].code != BERTH_OK)
-            return &exchange->members[i];
-    return NULL;
+    return member->of->action == CHANGE_STOP && member->before == NULL;
 }
 
 /* One fails, and all others with it. */
 void exchange_fail_others(struct exchange *exchange, const struct member *fault)
 {
     for (size_t i = 0; i < exchange->count; i++)
-        if (exchange->members[i].code == BERTH_OK)
+        if (exchange->members[i].code == BERTH_OK && !has_stopped(&exchange->members[i]))
             member_say(&exchange->members[i], BERTH_ABORTED, "abandoned because of %s", fault->of->uri);
 }
 

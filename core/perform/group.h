@@ -20,6 +20,8 @@ struct member {
     uint32_t state_version;
     enum berth_code code;
     char *message;
+    /* Why it started again without the state that it had saved; NULL: it has it. */
+    char *lost_state;
     uint64_t generation, held_ns, pause_ns;
 };
 
@@ -107,8 +109,6 @@ BERTH_PRINTF(3, 4)
 void member_say(struct member *member, enum berth_code code, const char *format, ...);
 /** Never NULL. */
 const char *exchange_reason_of(const struct generation *generation);
-/** The first that did not do its part; NULL: all did. */
-struct member *exchange_find_fault(const struct exchange *exchange);
 /** One fails, and all others with it. */
 void exchange_fail_others(struct exchange *exchange, const struct member *fault);
 /** Do all run that ran before? Tells those that do not why, and the others because of whom. */

@@ -274,6 +274,20 @@ static void forget_results(struct perform *perform)
     perform->unwilling_count = 0;
 }
 
+/* What the plan runs and no change has tried, such as the news on disk after an upgrade of something else. */
+static void explain_waiting(struct perform *perform)
+{
+    struct registry *registry = registry_of(perform);
+
+    for (size_t i = 0; i < registry_plan(registry)->run_count; i++) {
+        struct registry_plugin *plugin = registry_get(registry, i);
+
+        if (plugin->state == BERTH_STATE_WAITING && !plugin->is_taken)
+            registry_blame(registry, plugin, BERTH_STATE_BLOCKED, BERTH_FAILED_PRECONDITION,
+                           "the last change did not start it; start it, or run `berthctl reload`", NULL);
+    }
+}
+
 /* The first request is answered and leaves the queue. */
 static void answer(struct perform *perform, enum berth_code code, const char *message)
 {
@@ -291,8 +305,10 @@ static void answer(struct perform *perform, enum berth_code code, const char *me
     perform->exchange = NULL;
     if (perform->options.host.listeners != NULL)
         (report.code == BERTH_OK ? listeners_sweep : listeners_give_up)(perform->options.host.listeners);
-    if (perform->phase == PHASE_RUNNING)
+    if (perform->phase == PHASE_RUNNING) {
         crew_forget_attempts(&perform->crew);
+        explain_waiting(perform);
+    }
     request->on_done(request, &report);
     forget_results(perform);
     wake(perform);
@@ -347,12 +363,13 @@ static void note_outcomes(struct perform *perform)
     }
 }
 
-static bool has_failed(const struct perform *perform)
+/* NULL: none. */
+static const struct perform_result *find_failure(const struct perform *perform)
 {
     for (size_t i = 0; i < perform->result_count; i++)
         if (perform->results[i].code != BERTH_OK && (int)perform->results[i].code != BERTH_RESTART)
-            return true;
-    return false;
+            return &perform->results[i];
+    return NULL;
 }
 
 /* Groups that only start plugins are done at once, so that they start beside each other. */
@@ -366,7 +383,8 @@ static size_t count_groups(const struct change *change, size_t first)
     return count;
 }
 
-static void refuse_group(struct perform *perform, const struct change_group *group)
+static void refuse_group(struct perform *perform, const struct change_group *group, enum berth_code code,
+                         const char *reason)
 {
     for (size_t i = 0; i < group->begin_count + group->end_count; i++) {
         size_t index = i < group->begin_count ? group->begins[i] : group->ends[i - group->begin_count];
@@ -376,16 +394,26 @@ static void refuse_group(struct perform *perform, const struct change_group *gro
         struct registry_plugin *plugin = registry_find(registry_of(perform), step->uri);
 
         if (plugin != NULL && !plugin->is_taken && plugin->state == BERTH_STATE_WAITING)
-            registry_blame(registry_of(perform), plugin, BERTH_STATE_BLOCKED, group->code, group->reason,
-                           NULL);
+            registry_blame(registry_of(perform), plugin, BERTH_STATE_BLOCKED, code, reason, NULL);
         if (result->message != NULL)
             continue;
         *result = (struct perform_result){.uri = result->uri,
                                           .action = step->action,
-                                          .code = group->code,
-                                          .message = memory_copy(group->reason != NULL ? group->reason : "")};
+                                          .code = code,
+                                          .message = memory_copy(reason != NULL ? reason : "")};
         tell(result);
     }
+}
+
+/* What an atomic change does not try any more, because of one that failed. */
+static void refuse_rest(struct perform *perform, const struct perform_result *failure)
+{
+    const struct change *change = perform->work.change;
+    char reason[BERTH_ERROR_MAX];
+
+    snprintf(reason, sizeof(reason), "not tried, because %s failed in an atomic change", failure->uri);
+    for (; perform->next_group < change->group_count; perform->next_group++)
+        refuse_group(perform, &change->groups[perform->next_group], BERTH_CANCELLED, reason);
 }
 
 /* @return is the change over? */
@@ -396,10 +424,13 @@ static bool begin_next_group(struct perform *perform)
     while (perform->next_group < change->group_count) {
         size_t first = perform->next_group, count;
 
-        if (perform->work.is_atomic && has_failed(perform))
+        if (perform->work.is_atomic && find_failure(perform) != NULL) {
+            refuse_rest(perform, find_failure(perform));
             return true;
+        }
         if (change->groups[first].code != BERTH_OK) {
-            refuse_group(perform, &change->groups[first]);
+            refuse_group(perform, &change->groups[first], change->groups[first].code,
+                         change->groups[first].reason);
             perform->next_group++;
             continue;
         }

@@ -31,7 +31,7 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct ti
 }
 
 /* What a generation of this URI and version does wrong: "init fails", "init hangs", "serve fails", "drain
- * hangs", "close hangs", "save fails", "load fails", "module fails", "restart", "refuse". */
+ * hangs", "close hangs", "save fails", "load fails", "module fails", "prepare fails", "restart", "refuse". */
 struct fault {
     const char *uri, *version, *what;
 };
@@ -58,7 +58,7 @@ static struct stage {
     size_t answers;
     int log_fd;
     uint64_t drain_ns;
-    bool is_forced;
+    bool is_forced, is_atomic;
     /* Generations that are open. */
     size_t open;
     /* Steps that never completed, of generations that are kept for that. */
@@ -165,8 +165,8 @@ static inline enum berth_code on_drain(const struct berth_host *host, void *inst
 static inline enum berth_code on_close(const struct berth_host *host, void *instance, struct berth_error *err)
 {
     note(host, "close");
-    /* What never completed its close may have anything. */
-    if (stage.hung_count == 0 &&
+    /* What never completed its close may have anything. Without an interface there is nothing to be used. */
+    if (stage.hung_count == 0 && entry_of(host)->plugin->interface != NULL &&
         ledger_is_used(registry_ledger(stage.registry), CONTAINER_OF(host, struct host, table)))
         fail_msg("%s is closed while another has its interface: %s", host->id, stage.trace);
     stage.open--;
@@ -229,6 +229,36 @@ static const struct berth_plugin actor = {.size = sizeof(actor),
                                           .save_state = on_save,
                                           .load_state = on_load};
 
+/* One whose manifest names no interface has none. */
+static const struct berth_plugin loner = {.size = sizeof(loner),
+                                          .init = on_init,
+                                          .serve = on_serve,
+                                          .drain = on_drain,
+                                          .close = on_close,
+                                          .services = services,
+                                          .reconfigure = on_reconfigure,
+                                          .save_state = on_save,
+                                          .load_state = on_load};
+
+static inline enum berth_code on_prepare(const struct berth_prepare *prepare, void **ret_prepared,
+                                         struct berth_error *err)
+{
+    return berth_error_set(err, BERTH_DATA_LOSS, "nothing to prepare");
+}
+
+static const struct berth_plugin unprepared = {.size = sizeof(unprepared), .prepare = on_prepare};
+
+/* The world that an entry's plan is of. */
+static inline struct counted_world *world_of(const struct plan_entry *entry)
+{
+    struct counted_world *counted = stage.newest;
+
+    while (entry < counted->world.plan->entries ||
+           entry >= counted->world.plan->entries + counted->world.plan->count)
+        counted = counted->older;
+    return counted;
+}
+
 static inline enum berth_code stage_load(void *context, const struct plan_entry *entry,
                                          struct registry_plugin *plugin, struct generation_source *ret_source)
 {
@@ -242,12 +272,14 @@ static inline enum berth_code stage_load(void *context, const struct plan_entry 
     }
     *ret_source = (struct generation_source){
         .entry = entry,
-        .table = &actor,
-        .settings = settings_of_plugin(stage.newest->world.settings, entry->plugin->uri),
+        .table = is_faulty(entry, "prepare fails")  ? &unprepared
+                 : entry->plugin->interface == NULL ? &loner
+                                                    : &actor,
+        .settings = settings_of_plugin(world_of(entry)->world.settings, entry->plugin->uri),
         .timeouts = timeouts,
-        .keep = stage.newest,
+        .keep = world_of(entry),
     };
-    stage.newest->users++;
+    world_of(entry)->users++;
     stage.sources++;
     return BERTH_OK;
 }
@@ -297,6 +329,9 @@ static inline void stage_run_until(const bool *flag)
     for (size_t i = 0; !*flag; i++) {
         if (i > 100000)
             fail_msg("nothing happens any more: %s", stage.trace);
+        /* A prepare has a thread of its own, which the machine's clock moves. */
+        if (i > 1000)
+            nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
         stage_turn();
     }
 }
@@ -310,6 +345,19 @@ static inline struct world *stage_world(const char *const *modules, const char *
     counted->older = stage.newest;
     stage.newest = counted;
     return &counted->world;
+}
+
+/** Frees the worlds that no change has led to, because it was refused. */
+static inline void stage_drop_refused(void)
+{
+    while (registry_plan(stage.registry) != stage.newest->world.plan) {
+        struct counted_world *counted = stage.newest;
+
+        assert_int_equal(counted->users, 0);
+        stage.newest = counted->older;
+        world_close(&counted->world);
+        free(counted);
+    }
 }
 
 /** Frees what nothing is left of. Whatever is the registry's plan stays. */
@@ -371,9 +419,11 @@ static inline void stage_fault(const char *uri, const char *version, const char 
     stage.faults[stage.fault_count++] = (struct fault){uri, version, what};
 }
 
-/* A change to the newest world. */
+/* A change to a world. */
 struct asked {
     struct perform_request request;
+    /* NULL: the newest. */
+    struct world *world;
     enum change_kind kind;
     const char *subjects[4];
     size_t subject_count;
@@ -392,7 +442,7 @@ static inline struct change_running describe(const struct generation *generation
         .generation = generation->plugin->generation,
         .is_ready = registry_plugin_is_ready(generation->plugin),
         .is_left_open = generation->is_open && !registry_plugin_is_ready(generation->plugin),
-        .has_interface = generation->source.entry->plugin->interface != NULL,
+        .has_interface = generation->plugin->table != NULL && BERTH_HAS(generation->plugin->table, interface),
     };
 }
 
@@ -409,7 +459,7 @@ static inline enum berth_code stage_begin(struct perform_request *request, const
                                           struct berth_error *err)
 {
     struct asked *asked = CONTAINER_OF(request, struct asked, request);
-    struct world *world = &stage.newest->world;
+    struct world *world = asked->world != NULL ? asked->world : &stage.newest->world;
     size_t count;
     const struct generation **list = perform_list(stage.perform, &count);
     const void **owners = calloc(count + 1, sizeof(*owners));
@@ -435,7 +485,8 @@ static inline enum berth_code stage_begin(struct perform_request *request, const
     *ret_work = (struct perform_work){.plan = world->plan,
                                       .change = asked->change,
                                       .drain_ns = stage.drain_ns,
-                                      .is_forced = stage.is_forced};
+                                      .is_forced = stage.is_forced,
+                                      .is_atomic = stage.is_atomic};
     return BERTH_OK;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a change is performed: what happens in which order, what callers notice, and what a failure leaves. */
-#include "perform_stage.h"
+#include "perform_calls.h"
 
 #include <core/holds.h>
 
@@ -22,71 +22,6 @@
 #define GUARD(version) "{module: guard, version: " version ", plugins: [{type: io.x.guard.v1, id: guard}]}"
 
 #define MODULES(...) ((const char *const[]){__VA_ARGS__, NULL})
-
-/* A server with one call at a time. */
-struct berth_stream {
-    char got[64];
-};
-
-static enum berth_code stream_send(struct berth_stream *stream, const void *message, size_t length)
-{
-    snprintf(stream->got, sizeof(stream->got), "%.*s", (int)length, (const char *)message);
-    return BERTH_OK;
-}
-
-static bool stream_can_send(struct berth_stream *stream)
-{
-    return true;
-}
-
-static enum berth_code stream_add(struct berth_stream *stream, const char *key, const void *value,
-                                  size_t length)
-{
-    return BERTH_OK;
-}
-
-static enum berth_code stream_send_headers(struct berth_stream *stream)
-{
-    return BERTH_OK;
-}
-
-static void stream_finish(struct berth_stream *stream, enum berth_code code, const char *message,
-                          const void *details, size_t details_length)
-{
-    if (code != BERTH_OK)
-        snprintf(stream->got, sizeof(stream->got), "%s", berth_code_name(code));
-}
-
-static void stream_ignore(struct berth_stream *stream)
-{
-}
-
-static const struct berth_stream_ops stream_ops = {.size = sizeof(stream_ops),
-                                                   .send = stream_send,
-                                                   .can_send = stream_can_send,
-                                                   .add_header = stream_add,
-                                                   .add_trailer = stream_add,
-                                                   .send_headers = stream_send_headers,
-                                                   .finish = stream_finish,
-                                                   .pause = stream_ignore,
-                                                   .resume = stream_ignore};
-
-static struct berth_call *open_call(struct berth_stream *stream)
-{
-    const struct berth_router *router = router_interface(stage.router);
-
-    memset(stream, 0, sizeof(*stream));
-    return router->open(router, &(struct berth_call_request){.size = sizeof(struct berth_call_request),
-                                                             .path = "/test.Stage/Ask",
-                                                             .transport = "test",
-                                                             .stream = stream,
-                                                             .stream_ops = &stream_ops});
-}
-
-static void answer_call(struct berth_call *call)
-{
-    router_interface(stage.router)->deliver_last(call, "x", 1);
-}
 
 static void assert_answered(const char *expected)
 {
@@ -389,6 +324,34 @@ static void one_that_failed_while_it_ran_is_closed_when_it_goes(void **state)
     stage_end();
 }
 
+/* The state of one member is lost, and only its own. */
+static void what_starts_again_has_its_state_or_the_report_says_why_not(void **state)
+{
+    stage_start(MODULES(EXCLUSIVE("1.0.0")), "");
+    stage_fault("io.x.v1.greeter", "2.0.0", "init fails");
+    stage_fault("io.x.v1.greeter", "1.0.0", "load fails");
+    stage_change(MODULES(EXCLUSIVE("2.0.0")), "");
+    assert_string_equal(stage.report, "upgrade io.x.v1.greeter DATA_LOSS: made of cheese; version 1.0.0 runs "
+                                      "again, but without its state: illegible\n");
+    assert_answered("one");
+    stage_end();
+}
+
+static void an_atomic_change_says_what_it_did_not_try(void **state)
+{
+    stage_start(MODULES(GUARD("1.0.0")), "");
+    stage.is_atomic = true;
+    stage_fault("io.x.guard.v1.guard", "2.0.0", "module fails");
+    stage_change(MODULES(GUARD("1.0.0"), BESIDE("1.0.0")), "");
+    stage_change(MODULES(GUARD("2.0.0"), BESIDE("2.0.0")), "");
+    assert_string_equal(stage.report,
+                        "upgrade io.x.guard.v1.guard UNAVAILABLE: undefined symbol\n"
+                        "upgrade io.x.v1.greeter CANCELLED: not tried, because io.x.guard.v1.guard failed in "
+                        "an atomic change\n");
+    assert_answered("one");
+    stage_end();
+}
+
 static void no_call_passes_without_the_interceptor_that_is_replaced(void **state)
 {
     struct berth_stream stream;
@@ -627,6 +590,8 @@ int main(void)
         cmocka_unit_test(one_that_failed_may_be_mended),
         cmocka_unit_test(an_attempt_is_forgotten_with_its_plugin),
         cmocka_unit_test(one_that_failed_while_it_ran_is_closed_when_it_goes),
+        cmocka_unit_test(what_starts_again_has_its_state_or_the_report_says_why_not),
+        cmocka_unit_test(an_atomic_change_says_what_it_did_not_try),
         cmocka_unit_test(no_call_passes_without_the_interceptor_that_is_replaced),
         cmocka_unit_test(requests_wait_for_their_turn_and_each_is_answered),
         cmocka_unit_test(the_ledger_names_who_holds_what),
