@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changes between random configurations of plugins of which some fail, hang or never end: afterwards what
- * runs is what a fresh start would run, or the report has told of what differs. BERTH_MODEL_STEPS sets how
- * many.
+ * Random changes of random plugins of which some fail, hang, die or never end, while calls run, with a second
+ * change behind the first, and a stop in the middle of one. After each change, what runs is what a fresh
+ * start with that configuration would run, or somebody was told of what differs: in a report, or in the log
+ * when a plugin died.
+ *
+ * BERTH_MODEL_STEPS: how many changes; a million take about an hour. BERTH_MODEL_SEED: where to begin. Each
+ * episode prints its seed, which with BERTH_MODEL_STEPS=1 repeats it.
  */
-#include "perform_stage.h"
+#include "perform_calls.h"
 
 #define MODULES 25
 #define PLUGINS (MODULES * 2)
@@ -41,6 +45,11 @@ static struct recipe {
 static char uris[PLUGINS][32];
 /* How the last change that touched it went. */
 static bool was_told[PLUGINS];
+/* Stopped by an operator, until it is started again. */
+static bool is_stopped[PLUGINS];
+static enum change_kind last_kind;
+/* The one that has a service. */
+#define ANSWERS 7
 static const char *const versions[] = {"1.0.0", "2.0.0", "3.0.0"};
 
 static void roll_module(unsigned m)
@@ -129,8 +138,9 @@ static void write_module(FILE *out, unsigned m)
 
         if (!recipe.modules[m].plugins[i].is_there)
             continue;
-        fprintf(out, "{type: io.x.t%u.v1, id: p,%s upgrade: %s, config: {size: {type: int, default: 0}},",
-                plugin, recipe.modules[m].plugins[i].has_interface ? " interface: s," : "", modes[mode]);
+        fprintf(out, "{type: io.x.t%u.v1, id: p,%s%s upgrade: %s, config: {size: {type: int, default: 0}},",
+                plugin, recipe.modules[m].plugins[i].has_interface ? " interface: s," : "",
+                plugin == ANSWERS ? " services: {test.Stage: {Ask: unary}}," : "", modes[mode]);
         write_requirements(out, plugin, true);
         write_requirements(out, plugin, false);
         if (mode != 2 && recipe.modules[m].plugins[i].has_state)
@@ -168,7 +178,7 @@ static void write_configuration(char *text, size_t size)
     assert_non_null(out);
     fputs("disabled_plugins: [", out);
     for (unsigned i = 0; i < PLUGINS; i++)
-        if (is_there(i) && recipe.modules[i / 2].plugins[i % 2].is_disabled)
+        if (is_there(i) && (is_stopped[i] || recipe.modules[i / 2].plugins[i % 2].is_disabled))
             fprintf(out, "%s,", uris[i]);
     fputs("]\nplugins: {", out);
     for (unsigned i = 0; i < PLUGINS; i++)
@@ -181,21 +191,21 @@ static void write_configuration(char *text, size_t size)
 /* A plugin of one version does one thing wrong, always: a fresh start would find the same. */
 static void roll_faults(void)
 {
-    static const char *const what[] = {"init fails",  "init hangs", "serve fails", "drain hangs",
-                                       "close hangs", "save fails", "load fails",  "module fails",
-                                       "restart",     "refuse"};
+    static const char *const what[] = {"init fails",    "init hangs", "serve fails", "drain hangs",
+                                       "close hangs",   "save fails", "load fails",  "module fails",
+                                       "prepare fails", "restart",    "refuse"};
 
     for (unsigned i = 0; i < 30; i++) {
         unsigned plugin = roll(PLUGINS);
 
-        stage_fault(uris[plugin], versions[roll(3)], what[roll(10)]);
+        stage_fault(uris[plugin], versions[roll(3)], what[roll(11)]);
     }
 }
 
 static bool would_init(const struct plan_entry *entry)
 {
     return !is_faulty(entry, "init fails") && !is_faulty(entry, "init hangs") &&
-           !is_faulty(entry, "module fails");
+           !is_faulty(entry, "module fails") && !is_faulty(entry, "prepare fails");
 }
 
 static size_t number_of(const char *uri)
@@ -212,12 +222,22 @@ static void note_result(const struct perform_result *result)
     was_told[number_of(result->uri)] = result->code != BERTH_OK;
 }
 
-/* Who differs must have been told of, itself or somebody that it requires, or that requires it. */
+/* An upgrade leaves what it is not about to a reload, and the listing says so. */
+static bool is_left(const struct registry_plugin *plugin)
+{
+    return plugin->state == BERTH_STATE_BLOCKED && plugin->reason != NULL &&
+           strstr(plugin->reason, "the last change did not start it") != NULL;
+}
+
+/* Of who differs somebody must have been told, or of somebody that it requires. */
 static void spread_told(const struct plan *plan, bool *told)
 {
     bool goes_on = true;
 
     memcpy(told, was_told, sizeof(was_told));
+    for (size_t i = 0; i < plan->run_count && last_kind == CHANGE_UPGRADE_PLUGINS; i++)
+        if (is_left(registry_get(stage.registry, i)))
+            told[number_of(plan->entries[i].plugin->uri)] = true;
     while (goes_on) {
         goes_on = false;
         for (size_t i = 0; i < plan->count; i++)
@@ -225,11 +245,11 @@ static void spread_told(const struct plan *plan, bool *told)
                 const struct plan_requirement *requirement = &plan->entries[i].requirements[k];
                 size_t a = number_of(plan->entries[i].plugin->uri), b;
 
-                if (requirement->target != PLAN_TARGET_PLUGIN)
+                if (requirement->target != PLAN_TARGET_PLUGIN || !requirement->binding)
                     continue;
                 b = number_of(plan->entries[requirement->index].plugin->uri);
-                if (told[a] != told[b])
-                    told[a] = told[b] = goes_on = true;
+                if (told[b] && !told[a])
+                    told[a] = goes_on = true;
             }
     }
 }
@@ -293,37 +313,166 @@ static void check_the_crew(void)
     perform_each(stage.perform, check_wanted, NULL);
 }
 
+/* What is asked for */
+
+struct change_arguments {
+    char texts[MODULES][TEXT * 2], configuration[8192];
+    const char *modules[MODULES + 1];
+};
+
+static void write_world(struct change_arguments *arguments, struct asked *asked)
+{
+    write_configuration(arguments->configuration, sizeof(arguments->configuration));
+    asked->world = stage_world(write_modules(arguments->texts, arguments->modules), arguments->configuration);
+}
+
+static void roll_subject(struct asked *asked, enum change_kind kind, bool stops)
+{
+    unsigned plugin = roll(PLUGINS);
+
+    asked->kind = kind;
+    asked->subjects[asked->subject_count++] = uris[plugin];
+    is_stopped[plugin] = stops;
+}
+
+/* What the plan has besides is the same as before, so that nothing is left to a reload. */
+static void roll_upgrade(struct asked *asked)
+{
+    unsigned m = roll(MODULES);
+
+    asked->kind = CHANGE_UPGRADE_PLUGINS;
+    recipe.modules[m].version = roll(3);
+    for (unsigned i = 0; i < 2; i++)
+        if (is_there(2 * m + i))
+            asked->subjects[asked->subject_count++] = uris[2 * m + i];
+    if (asked->subject_count == 0)
+        asked->kind = CHANGE_RELOAD;
+}
+
+static void roll_change(struct asked *asked)
+{
+    *asked = (struct asked){.request = {.begin = stage_begin, .on_done = stage_on_done}};
+    switch (roll(8)) {
+    case 0:
+        roll_subject(asked, CHANGE_STOP_PLUGINS, true);
+        break;
+    case 1:
+        roll_subject(asked, CHANGE_START_PLUGINS, false);
+        break;
+    case 2:
+        roll_subject(asked, CHANGE_RESTART_PLUGINS, false);
+        break;
+    case 3:
+        roll_upgrade(asked);
+        break;
+    default:
+        asked->kind = CHANGE_RELOAD;
+        mutate();
+        break;
+    }
+}
+
+/* Calls that run meanwhile, and plugins that die */
+
+static void let_one_die(void)
+{
+    const struct registry_plugin *plugin = registry_find(stage.registry, uris[roll(PLUGINS)]);
+    size_t count;
+    const struct generation **list = perform_list(stage.perform, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (list[i]->plugin == plugin && generation_is_well(list[i])) {
+            berth_fail(&list[i]->host.table, BERTH_UNAVAILABLE, "its worker died");
+            was_told[number_of(generation_uri(list[i]))] = true;
+        }
+    free(list);
+}
+
+/* Some changes have another behind them, which a refusal of the first does not concern. */
+static void change_once(void)
+{
+    static struct change_arguments arguments[2];
+    const struct recipe before = recipe;
+    bool stopped_before[PLUGINS];
+    struct asked asked[2];
+    struct berth_stream stream;
+    struct berth_call *call = roll(3) == 0 ? open_call(&stream) : NULL;
+    unsigned count = 1 + (roll(5) == 0), turns = roll(20);
+
+    memcpy(stopped_before, is_stopped, sizeof(is_stopped));
+    stage.is_forced = roll(4) == 0;
+    stage.is_atomic = roll(4) == 0;
+    for (unsigned i = 0; i < count; i++) {
+        roll_change(&asked[i]);
+        /* Only a reload may follow another change: it leaves nothing of a refused one to be done. */
+        if (i > 0)
+            asked[i] = (struct asked){.request = asked[i].request, .kind = CHANGE_RELOAD};
+        write_world(&arguments[i], &asked[i]);
+        perform_ask(stage.perform, &asked[i].request);
+        for (unsigned k = 0; k < turns; k++)
+            stage_turn();
+    }
+    for (unsigned i = 0; i < count; i++)
+        stage_run_until(&asked[i].is_done);
+    last_kind = asked[count - 1].kind;
+    if (registry_plan(stage.registry) != asked[count - 1].world->plan) {
+        recipe = before;
+        memcpy(is_stopped, stopped_before, sizeof(is_stopped));
+        stage_drop_refused();
+    }
+    compare_with_a_fresh_start();
+    check_the_crew();
+    if (call != NULL && !stream.is_finished)
+        answer_call(call);
+}
+
+/* Whatever is under way is answered, and nothing is left. */
+static void stop_in_the_middle(void)
+{
+    static struct change_arguments arguments;
+    struct asked asked;
+
+    roll_change(&asked);
+    write_world(&arguments, &asked);
+    perform_ask(stage.perform, &asked.request);
+    for (unsigned turns = roll(40); turns > 0; turns--)
+        stage_turn();
+    perform_stop(stage.perform);
+    assert_true(asked.is_done);
+    stage_run_until(&stage.stopped);
+}
+
 /* From a fresh start on, with the same faults. */
 static void run_episode(void)
 {
-    static char texts[MODULES][TEXT * 2], configuration[8192];
-    const char *modules[MODULES + 1];
+    static struct change_arguments arguments;
 
     for (unsigned m = 0; m < MODULES; m++)
         roll_module(m);
     memset(was_told, 0, sizeof(was_told));
-    write_configuration(configuration, sizeof(configuration));
-    stage_start(write_modules(texts, modules), configuration);
+    memset(is_stopped, 0, sizeof(is_stopped));
+    last_kind = CHANGE_RELOAD;
+    write_configuration(arguments.configuration, sizeof(arguments.configuration));
+    stage_start(write_modules(arguments.texts, arguments.modules), arguments.configuration);
     compare_with_a_fresh_start();
     for (int step = 0; step < EPISODE; step++) {
-        mutate();
-        write_configuration(configuration, sizeof(configuration));
-        stage.is_forced = roll(4) == 0;
-        stage_change(write_modules(texts, modules), configuration);
-        compare_with_a_fresh_start();
-        check_the_crew();
+        if (roll(8) == 0)
+            let_one_die();
+        change_once();
         stage_complete();
         for (int i = 0; i < 5; i++)
             uv_run(&stage.loop, UV_RUN_NOWAIT);
         stage_sweep();
     }
+    if (roll(2) == 0)
+        stop_in_the_middle();
     stage_end();
 }
 
 static void random_changes_lead_to_what_a_fresh_start_gives(void **state)
 {
     const char *steps = getenv("BERTH_MODEL_STEPS"), *seed = getenv("BERTH_MODEL_SEED");
-    long count = steps != NULL ? atol(steps) : 400;
+    long count = steps != NULL ? atol(steps) : 4000;
 
     if (seed != NULL)
         random_state = strtoull(seed, NULL, 0);
@@ -332,9 +481,7 @@ static void random_changes_lead_to_what_a_fresh_start_gives(void **state)
     for (unsigned i = 0; i < PLUGINS; i++)
         snprintf(uris[i], sizeof(uris[i]), "io.x.t%u.v1.p", i);
     for (long done = 0; done < count; done += EPISODE) {
-        uint64_t before = random_state;
-
-        print_message("seed %#llx\n", (unsigned long long)before);
+        print_message("seed %#llx\n", (unsigned long long)random_state);
         run_episode();
     }
 }
