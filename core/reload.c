@@ -560,6 +560,7 @@ static void tell(struct asked *asked, const struct berth_change_report *report)
     struct berth_change_wait *wait;
 
     while ((wait = LIST_FIRST(&asked->waits)) != NULL) {
+        inspect_end(asked->reload->options.inspect, wait);
         LIST_REMOVE(wait, link);
         wait->on_report(wait->context, report);
         free(wait);
@@ -800,6 +801,14 @@ void reload_ask(struct reload *reload, const char *why)
     ask(reload, &request);
 }
 
+static void revoke_wait(void *context)
+{
+    struct berth_change_wait *wait = context;
+
+    LIST_REMOVE(wait, link);
+    free(wait);
+}
+
 static struct berth_change_wait *await_change(const struct berth_inspect *table, uint64_t number,
                                               void (*on_report)(void *context,
                                                                 const struct berth_change_report *report),
@@ -820,6 +829,8 @@ static struct berth_change_wait *await_change(const struct berth_inspect *table,
     wait->on_report = on_report;
     wait->context = context;
     LIST_INSERT_HEAD(&asked->waits, wait, link);
+    inspect_note(table->context, "the report of a change", (const void *)(uintptr_t)on_report, revoke_wait,
+                 wait);
     uv_timer_start(&reload->patience, on_patience_over, PATIENCE_MS, 0);
     uv_idle_start(&reload->turn, on_turn);
     return wait;
@@ -827,10 +838,9 @@ static struct berth_change_wait *await_change(const struct berth_inspect *table,
 
 static void leave_change(const struct berth_inspect *table, struct berth_change_wait *wait)
 {
-    if (!inspect_is_on_loop(table, "inspect->leave_change", __builtin_return_address(0)))
-        return;
-    LIST_REMOVE(wait, link);
-    free(wait);
+    if (inspect_is_on_loop(table, "inspect->leave_change", __builtin_return_address(0)) &&
+        inspect_end(table->context, wait))
+        revoke_wait(wait);
 }
 
 struct reload *reload_create(const struct reload_options *options)

@@ -330,12 +330,18 @@ static void become_ready(struct generation *generation, void *result)
         go_live(generation);
 }
 
-/* There is no instance for the posted functions to work on. */
-static void drop_posts(struct generation *generation)
+/* There is no instance for posted functions, watches and other callbacks to work on. */
+static void undo_init(struct generation *generation)
 {
-    size_t dropped = mailbox_close(generation->host.table.mailbox, false);
+    size_t dropped = mailbox_close(generation->host.table.mailbox, false), revoked;
 
     outgoing_caller_close(&generation->host.caller, false);
+    revoked = host_undo(&generation->host);
+    if (revoked > 0)
+        log_plugin(BERTH_LOG_WARN, generation_uri(generation),
+                   "ended %zu thing%s that a failed init left, such as watches and subscriptions; init must "
+                   "undo its own work when it fails",
+                   revoked, revoked == 1 ? "" : "s");
     if (dropped > 0)
         log_plugin(BERTH_LOG_WARN, generation_uri(generation),
                    "dropped %zu posted function%s because init failed", dropped, dropped == 1 ? "" : "s");
@@ -356,10 +362,8 @@ static void on_init_ended(struct steps *steps, const struct step_outcome *outcom
         generation->host.takes_holds = false;
         host_forget_interceptors(&generation->host);
         /* One that comes late is closed, and may post and use others until then. */
-        if (!outcome->is_timeout) {
-            drop_posts(generation);
-            ledger_forget(registry_ledger(registry_of(generation)), &generation->host);
-        }
+        if (!outcome->is_timeout)
+            undo_init(generation);
         fall_in(generation, "init", outcome);
     }
     settle(generation);
@@ -370,8 +374,7 @@ static void on_init_late(struct steps *steps, const struct step_outcome *outcome
     struct generation *generation = of_steps(steps);
 
     if (outcome->code != BERTH_OK) {
-        drop_posts(generation);
-        ledger_forget(registry_ledger(registry_of(generation)), &generation->host);
+        undo_init(generation);
         return;
     }
     generation->plugin->instance = outcome->result;

@@ -269,18 +269,35 @@ static void host_unlisten(const struct berth_host *table, const char *address)
         listeners_unlisten(host->listeners, host, address);
 }
 
+static struct berth_holding *note_holding(const struct host *host, const char *what, const void *caller)
+{
+    struct ledger_side holder = registry_find_holder(host->registry, caller);
+    struct ledger_side provider = {host, host->uri, host->table.generation};
+
+    return ledger_hold(registry_ledger(host->registry), &holder, &provider,
+                       what != NULL ? what : "something");
+}
+
 static struct berth_holding *host_note_holding(const struct berth_host *table, const char *what,
                                                const void *caller)
 {
     struct host *host = ON_LOOP(table, "berth_note_holding", NULL);
-    struct ledger_side holder, provider;
 
-    if (host == NULL)
-        return NULL;
-    holder = registry_find_holder(host->registry, caller);
-    provider = (struct ledger_side){host, host->uri, table->generation};
-    return ledger_hold(registry_ledger(host->registry), &holder, &provider,
-                       what != NULL ? what : "something");
+    return host != NULL ? note_holding(host, what, caller) : NULL;
+}
+
+static struct berth_holding *host_note_revocable(const struct berth_host *table, const char *what,
+                                                 const void *caller, void (*revoke)(void *context),
+                                                 void *context)
+{
+    struct host *host = ON_LOOP(table, "berth_note_revocable", NULL);
+    struct berth_holding *holding = host != NULL ? note_holding(host, what, caller) : NULL;
+
+    if (holding != NULL) {
+        holding->revoke = revoke;
+        holding->context = context;
+    }
+    return holding;
 }
 
 static void host_end_holding(const struct berth_host *table, struct berth_holding *holding)
@@ -318,6 +335,7 @@ static const struct berth_host functions = {
     .start_outgoing = host_start_outgoing,
     .listen = host_listen,
     .unlisten = host_unlisten,
+    .note_revocable = host_note_revocable,
 };
 
 void host_init(struct host *host, struct registry_plugin *plugin, const struct host_options *options,
@@ -358,6 +376,35 @@ void host_forget_interceptors(struct host *host)
     free(host->hooks);
     host->hooks = NULL;
     host->hook_count = 0;
+}
+
+static void revoke_one(struct host *host, struct berth_holding *holding)
+{
+    const struct registry_plugin *provider = registry_find(host->registry, holding->provider.name);
+    struct running_plugin *running =
+        provider != NULL && provider->owner == holding->provider.owner ? provider->running : NULL;
+
+    running_enter(running, RUNNING_CALLBACK, NULL);
+    holding->revoke(holding->context);
+    running_leave();
+}
+
+size_t host_undo(struct host *host)
+{
+    struct ledger *ledger = registry_ledger(host->registry);
+    struct berth_holding *holding;
+    size_t count = 0;
+
+    while ((holding = ledger_take_revocable(ledger, host)) != NULL) {
+        revoke_one(host, holding);
+        ledger_end_taken(ledger, holding);
+        count++;
+    }
+    ledger_forget(ledger, host);
+    if (host->listeners != NULL)
+        listeners_release(host->listeners, host);
+    registry_unpublish(host->registry, host->plugin);
+    return count;
 }
 
 void host_finish(struct host *host)

@@ -59,6 +59,11 @@ void host_init(struct host *host, struct registry_plugin *plugin, const struct h
 void host_observe(struct router *router, void (*on_change)(void *context), void *context);
 /** What it has added is forgotten, and removed if it has joined. */
 void host_forget_interceptors(struct host *host);
+/**
+ * Its init has failed: revokes what providers have noted as revocable, returns references and sockets, and
+ * clears what it has published. @return how much was revoked.
+ */
+size_t host_undo(struct host *host);
 /** Removes what the plugin added to the daemon. The table is invalid afterwards. */
 void host_finish(struct host *host);
 

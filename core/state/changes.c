@@ -8,6 +8,7 @@
 
 struct berth_watch {
     LIST_ENTRY(berth_watch) link;
+    struct changes *changes;
     void (*on_change)(void *context);
     void *context;
 };
@@ -55,6 +56,7 @@ struct berth_watch *changes_watch(struct changes *changes, void (*on_change)(voi
 
     if (watch == NULL)
         return NULL;
+    watch->changes = changes;
     watch->on_change = on_change;
     watch->context = context;
     LIST_INSERT_HEAD(&changes->watches, watch, link);
@@ -69,4 +71,11 @@ void changes_unwatch(struct changes *changes, struct berth_watch *watch)
         changes->next = LIST_NEXT(watch, link);
     LIST_REMOVE(watch, link);
     free(watch);
+}
+
+void changes_revoke(void *context)
+{
+    struct berth_watch *watch = context;
+
+    changes_unwatch(watch->changes, watch);
 }

@@ -31,5 +31,7 @@ void changes_note(struct changes *changes);
 /** See struct berth_inspect. */
 struct berth_watch *changes_watch(struct changes *changes, void (*on_change)(void *context), void *context);
 void changes_unwatch(struct changes *changes, struct berth_watch *watch);
+/** changes_unwatch with what it needs in one pointer. */
+void changes_revoke(void *watch);
 
 #endif

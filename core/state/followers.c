@@ -30,6 +30,7 @@ TAILQ_HEAD(waiting_lines, waiting_line);
 
 struct berth_log_follower {
     LIST_ENTRY(berth_log_follower) link;
+    struct followers *followers;
     int level;
     char *uri;
     void (*on_lines)(void *context);
@@ -190,7 +191,8 @@ struct berth_log_follower *followers_add(struct followers *followers, const stru
 
     if (follower == NULL)
         return NULL;
-    *follower = (struct berth_log_follower){.level = filter->level, .on_lines = on_lines, .context = context};
+    *follower = (struct berth_log_follower){
+        .followers = followers, .level = filter->level, .on_lines = on_lines, .context = context};
     TAILQ_INIT(&follower->lines);
     follower->uri = filter->uri != NULL ? strdup(filter->uri) : NULL;
     if ((filter->uri != NULL && follower->uri == NULL) || !open_handle(followers)) {
@@ -258,4 +260,11 @@ void followers_remove(struct followers *followers, struct berth_log_follower *fo
     free(follower->taken);
     free(follower->uri);
     free(follower);
+}
+
+void followers_revoke(void *context)
+{
+    struct berth_log_follower *follower = context;
+
+    followers_remove(follower->followers, follower);
 }

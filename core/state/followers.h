@@ -36,5 +36,7 @@ bool followers_has(const struct followers *followers, const struct berth_log_fol
 bool followers_next(struct followers *followers, struct berth_log_follower *follower,
                     struct berth_log_line *ret_line);
 void followers_remove(struct followers *followers, struct berth_log_follower *follower);
+/** followers_remove with what it needs in one pointer. */
+void followers_revoke(void *follower);
 
 #endif

@@ -257,17 +257,39 @@ static struct changes *changes_of(const struct berth_inspect *table)
     return &((struct inspect *)(uintptr_t)table->context)->changes;
 }
 
+void inspect_note(const struct inspect *inspect, const char *what, const void *function,
+                  void (*revoke)(void *context), void *context)
+{
+    const struct ledger_side holder = registry_find_holder(inspect->registry, function);
+    const struct ledger_side provider = {.owner = inspect, .name = "berthd"};
+    struct berth_holding *holding = ledger_hold(registry_ledger(inspect->registry), &holder, &provider, what);
+
+    holding->revoke = revoke;
+    holding->context = context;
+}
+
+bool inspect_end(const struct inspect *inspect, const void *context)
+{
+    return context != NULL && ledger_release_context(registry_ledger(inspect->registry), inspect, context);
+}
+
 static struct berth_watch *inspect_watch(const struct berth_inspect *table, void (*on_change)(void *context),
                                          void *context)
 {
+    struct berth_watch *watch;
+
     if (!IS_ON_LOOP(table, "inspect->watch"))
         return NULL;
-    return changes_watch(changes_of(table), on_change, context);
+    watch = changes_watch(changes_of(table), on_change, context);
+    if (watch != NULL)
+        inspect_note(table->context, "a watch of the daemon's state", (const void *)(uintptr_t)on_change,
+                     changes_revoke, watch);
+    return watch;
 }
 
 static void inspect_unwatch(const struct berth_inspect *table, struct berth_watch *watch)
 {
-    if (IS_ON_LOOP(table, "inspect->unwatch"))
+    if (IS_ON_LOOP(table, "inspect->unwatch") && inspect_end(table->context, watch))
         changes_unwatch(changes_of(table), watch);
 }
 
@@ -329,22 +351,28 @@ static struct berth_log_follower *inspect_follow_log(const struct berth_inspect 
                                                      const struct berth_log_filter *filter,
                                                      void (*on_lines)(void *context), void *context)
 {
+    struct berth_log_follower *follower;
+
     if (!IS_ON_LOOP(table, "inspect->follow_log"))
         return NULL;
-    return followers_add(followers_of(table), filter, on_lines, context);
+    follower = followers_add(followers_of(table), filter, on_lines, context);
+    if (follower != NULL)
+        inspect_note(table->context, "the log", (const void *)(uintptr_t)on_lines, followers_revoke,
+                     follower);
+    return follower;
 }
 
 static bool inspect_next_line(const struct berth_inspect *table, struct berth_log_follower *follower,
                               struct berth_log_line *ret_line)
 {
-    if (!IS_ON_LOOP(table, "inspect->next_line"))
+    if (!IS_ON_LOOP(table, "inspect->next_line") || !followers_has(followers_of(table), follower))
         return false;
     return followers_next(followers_of(table), follower, ret_line);
 }
 
 static void inspect_unfollow_log(const struct berth_inspect *table, struct berth_log_follower *follower)
 {
-    if (IS_ON_LOOP(table, "inspect->unfollow_log"))
+    if (IS_ON_LOOP(table, "inspect->unfollow_log") && inspect_end(table->context, follower))
         followers_remove(followers_of(table), follower);
 }
 

@@ -70,6 +70,41 @@ bool ledger_release(struct ledger *ledger, const void *provider, struct berth_ho
     return false;
 }
 
+bool ledger_release_context(struct ledger *ledger, const void *provider, const void *context)
+{
+    struct berth_holding *holding;
+
+    LIST_FOREACH(holding, &ledger->all, link)
+    if (holding->provider.owner == provider && holding->context == context) {
+        end(holding);
+        return true;
+    }
+    return false;
+}
+
+void ledger_end_taken(struct ledger *ledger, const struct berth_holding *taken)
+{
+    struct berth_holding *holding;
+
+    LIST_FOREACH(holding, &ledger->all, link)
+    if (holding == taken && holding->is_taken) {
+        end(holding);
+        return;
+    }
+}
+
+struct berth_holding *ledger_take_revocable(struct ledger *ledger, const void *owner)
+{
+    struct berth_holding *holding;
+
+    LIST_FOREACH(holding, &ledger->all, link)
+    if (holding->holder.owner == owner && holding->revoke != NULL && !holding->is_taken) {
+        holding->is_taken = true;
+        return holding;
+    }
+    return NULL;
+}
+
 void ledger_forget(struct ledger *ledger, const void *owner)
 {
     struct berth_holding *holding, *next;

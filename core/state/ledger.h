@@ -31,6 +31,11 @@ struct berth_holding {
     bool is_reference;
     /** The holder's generation has ended, and this has not. */
     bool is_orphan;
+    /** Ends it, for a holder whose init has failed. NULL: the provider cannot. */
+    void (*revoke)(void *context);
+    void *context;
+    /** It is being revoked. */
+    bool is_taken;
     size_t count;
 };
 
@@ -45,6 +50,15 @@ void ledger_refer(struct ledger *ledger, const struct ledger_side *holder,
 /** @param what  made one line. @return NULL without memory. */
 struct berth_holding *ledger_hold(struct ledger *ledger, const struct ledger_side *holder,
                                   const struct ledger_side *provider, const char *what);
+/** Ends the provider's holding with this context. @return false if there is none. */
+bool ledger_release_context(struct ledger *ledger, const void *provider, const void *context);
+/**
+ * Something that the owner holds and its provider can revoke; each is returned once. The caller revokes it,
+ * and then calls ledger_end_taken. @return NULL: nothing is left.
+ */
+struct berth_holding *ledger_take_revocable(struct ledger *ledger, const void *owner);
+/** Ends what ledger_take_revocable returned, unless its provider has. */
+void ledger_end_taken(struct ledger *ledger, const struct berth_holding *taken);
 /** @return false if the provider has noted no such thing. */
 bool ledger_release(struct ledger *ledger, const void *provider, struct berth_holding *holding);
 /**

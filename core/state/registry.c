@@ -179,6 +179,12 @@ static void finish_publication(struct registry_plugin *plugin)
     plugin->export_count = plugin->platform_count = plugin->capability_count = 0;
 }
 
+void registry_unpublish(struct registry *registry, struct registry_plugin *plugin)
+{
+    finish_publication(plugin);
+    note_change(registry);
+}
+
 static void free_holds(struct registry_plugin *plugin)
 {
     while (plugin->holds != NULL) {

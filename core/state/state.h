@@ -181,6 +181,8 @@ enum berth_code registry_add_export(struct registry *registry, struct registry_p
                                     const char *key, const char *value);
 enum berth_code registry_add_platform(struct registry *registry, struct registry_plugin *plugin,
                                       const char *os, const char *architecture, const char *variant);
+/** Clears what it has published. */
+void registry_unpublish(struct registry *registry, struct registry_plugin *plugin);
 enum berth_code registry_add_capability(struct registry *registry, struct registry_plugin *plugin,
                                         const char *capability);
 
@@ -219,7 +221,7 @@ struct inspect {
     const struct holds *holds;
     /** The same for changes that are asked for. */
     struct reload *reload;
-    const struct registry *registry;
+    struct registry *registry;
     /** For rejected files; may be NULL. */
     const struct scan *scan;
     /** Set by the owner, for what plugins' sections hold; NULL: nobody's was checked. */
@@ -236,6 +238,17 @@ struct inspect {
  * blamed.
  */
 bool inspect_is_on_loop(const struct berth_inspect *table, const char *function, const void *caller);
+/**
+ * Records that a plugin holds something of the daemon's, until inspect_end is called with the same context.
+ *
+ * @param what      "a watch of the daemon's state"
+ * @param function  the plugin's callback.
+ * @param revoke    ends it, if the plugin's init fails.
+ */
+void inspect_note(const struct inspect *inspect, const char *what, const void *function,
+                  void (*revoke)(void *context), void *context);
+/** @return false if nothing is held with this context: it has been revoked, or never was. */
+bool inspect_end(const struct inspect *inspect, const void *context);
 /** All borrowed. Subscribes to the registry's changes; the owner forwards the router's. */
 void inspect_init(struct inspect *inspect, uv_loop_t *loop, struct registry *registry,
                   const struct scan *scan, const char *root, const char *state);

@@ -16,6 +16,7 @@
 
 struct berth_subscription {
     TAILQ_ENTRY(berth_subscription) link;
+    struct exchange *exchange;
     /** NULL where everything is let through. */
     struct berth_filter *filter;
     void (*on_event)(void *context, const struct berth_event *event);
@@ -272,6 +273,26 @@ static enum berth_code forward(void *instance, const struct berth_event *event, 
     return code == BERTH_OK ? accept_event(exchange, event, err) : code;
 }
 
+static void unsubscribe(void *instance, struct berth_subscription *subscription)
+{
+    struct exchange *exchange = instance;
+
+    if (subscription == NULL)
+        return;
+    subscription->is_over = true;
+    if (exchange->is_telling)
+        exchange->has_left = true;
+    else
+        subscription_destroy(exchange, subscription);
+}
+
+static void revoke_subscription(void *context)
+{
+    struct berth_subscription *subscription = context;
+
+    unsubscribe(subscription->exchange, subscription);
+}
+
 static enum berth_code subscribe(void *instance, const char *const *filters, size_t filter_count,
                                  void (*on_event)(void *context, const struct berth_event *event),
                                  void *context, struct berth_subscription **ret_subscription,
@@ -289,11 +310,13 @@ static enum berth_code subscribe(void *instance, const char *const *filters, siz
         free(subscription);
         return code;
     }
+    subscription->exchange = exchange;
     subscription->on_event = on_event;
     subscription->context = context;
     subscription->began_after = exchange->sequence;
     subscription->holding =
-        berth_note_holding(exchange->host, "a subscription to events", (const void *)(uintptr_t)on_event);
+        berth_note_revocable(exchange->host, "a subscription to events", (const void *)(uintptr_t)on_event,
+                             revoke_subscription, subscription);
     TAILQ_INSERT_TAIL(&exchange->subscriptions, subscription, link);
     *ret_subscription = subscription;
     return BERTH_OK;
@@ -303,19 +326,6 @@ static void watch_failure(void *instance, struct berth_subscription *subscriptio
                           void (*on_failed)(void *context, enum berth_code code, const char *message))
 {
     subscription->on_failed = on_failed;
-}
-
-static void unsubscribe(void *instance, struct berth_subscription *subscription)
-{
-    struct exchange *exchange = instance;
-
-    if (subscription == NULL)
-        return;
-    subscription->is_over = true;
-    if (exchange->is_telling)
-        exchange->has_left = true;
-    else
-        subscription_destroy(exchange, subscription);
 }
 
 const struct berth_exchange exchange_interface = {

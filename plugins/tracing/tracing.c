@@ -214,13 +214,19 @@ static const struct berth_interceptor interceptor = {
     .on_finish = on_finish,
 };
 
+static void revoke_source(void *context)
+{
+    spans_close(context);
+}
+
 static struct berth_span_source *open_source(void *instance, const char *uri)
 {
     struct tracing *self = instance;
     struct berth_span_source *source = spans_open(&self->spans, uri);
 
     if (source != NULL)
-        source->holding = berth_note_holding(self->host, "a tracer", __builtin_return_address(0));
+        source->holding =
+            berth_note_revocable(self->host, "a tracer", __builtin_return_address(0), revoke_source, source);
     return source;
 }
 

@@ -17,6 +17,7 @@
 
 struct berth_store_watch {
     struct berth_store_watch *next;
+    struct berth_store_core *core;
     struct berth_holding *holding;
     void (*on_change)(void *context, const struct berth_store_change *change);
     void *context;
@@ -477,6 +478,20 @@ void berth_store_core_update(void *instance, struct berth_store_update *update)
     wake(core);
 }
 
+static void end_watch(struct berth_store_core *core, struct berth_store_watch *watch)
+{
+    if (watch != NULL && core->host != NULL)
+        berth_end_holding(core->host, watch->holding);
+    remove_watch(&core->watches, watch);
+}
+
+static void revoke_watch(void *context)
+{
+    struct berth_store_watch *watch = context;
+
+    end_watch(watch->core, watch);
+}
+
 struct berth_store_watch *berth_store_core_watch(void *instance, const char *prefix,
                                                  void (*on_change)(void *context,
                                                                    const struct berth_store_change *change),
@@ -489,17 +504,15 @@ struct berth_store_watch *berth_store_core_watch(void *instance, const char *pre
     if (watch == NULL || core->host == NULL)
         return watch;
     snprintf(what, sizeof(what), "a watch of the store below \"%.*s\"", BERTH_STORE_BUCKET_MAX, prefix);
-    watch->holding = berth_note_holding(core->host, what, (const void *)(uintptr_t)on_change);
+    watch->core = core;
+    watch->holding =
+        berth_note_revocable(core->host, what, (const void *)(uintptr_t)on_change, revoke_watch, watch);
     return watch;
 }
 
 void berth_store_core_unwatch(void *instance, struct berth_store_watch *watch)
 {
-    struct berth_store_core *core = core_of(instance);
-
-    if (watch != NULL && core->host != NULL)
-        berth_end_holding(core->host, watch->holding);
-    remove_watch(&core->watches, watch);
+    end_watch(core_of(instance), watch);
 }
 
 const struct berth_store_limits *berth_store_core_limits(void *instance)

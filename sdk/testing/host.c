@@ -380,6 +380,18 @@ static struct berth_holding *note_holding(const struct berth_host *host, const c
     return holding;
 }
 
+/* A plugin under test is the provider: whoever holds something of it is the test. */
+static struct berth_holding *note_revocable(const struct berth_host *host, const char *what,
+                                            const void *caller, void (*revoke)(void *context), void *context)
+{
+    struct berth_holding *holding = note_holding(host, what, caller);
+
+    (void)context;
+    if (revoke == NULL)
+        fake_fault(CONTAINER_OF(host, struct berth_testing, host), "berth_note_revocable without a function");
+    return holding;
+}
+
 static void free_holding(struct berth_holding *holding)
 {
     LIST_REMOVE(holding, link);
@@ -529,6 +541,7 @@ void fake_host_init(struct berth_testing *testing, fake_complete *complete)
         .leave = leave,
         .note_holding = note_holding,
         .end_holding = end_holding,
+        .note_revocable = note_revocable,
         .start_outgoing = start_outgoing,
         .listen = host_listen,
         .unlisten = host_unlisten,

@@ -269,6 +269,8 @@ struct berth_host {
     enum berth_code (*listen)(const struct berth_host *host, const struct berth_listen *request, int *ret_fd,
                               struct berth_error *err);
     void (*unlisten)(const struct berth_host *host, const char *address);
+    struct berth_holding *(*note_revocable)(const struct berth_host *host, const char *what,
+                                            const void *caller, void (*revoke)(void *context), void *context);
 };
 
 /**
@@ -756,7 +758,22 @@ static inline struct berth_holding *berth_note_holding(const struct berth_host *
     return BERTH_HAS(host, note_holding) ? host->note_holding(host, what, caller) : NULL;
 }
 
-/** Ends what berth_note_holding recorded. Accepts NULL. */
+/**
+ * As berth_note_holding, for what can be taken back: if the holder's init fails, nothing of it may be called
+ * any more, and the host calls `revoke(context)`.
+ *
+ * @param revoke  ends it as the holder would have, whereby berth_end_holding is called. From the loop's
+ *                thread, as long as this plugin's instance lives.
+ */
+static inline struct berth_holding *berth_note_revocable(const struct berth_host *host, const char *what,
+                                                         const void *caller, void (*revoke)(void *context),
+                                                         void *context)
+{
+    return BERTH_HAS(host, note_revocable) ? host->note_revocable(host, what, caller, revoke, context)
+                                           : berth_note_holding(host, what, caller);
+}
+
+/** Ends what berth_note_holding or berth_note_revocable recorded. Accepts NULL. */
 static inline void berth_end_holding(const struct berth_host *host, struct berth_holding *holding)
 {
     if (holding != NULL && BERTH_HAS(host, end_holding))
