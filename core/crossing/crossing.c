@@ -51,6 +51,13 @@ void crossing_finish(struct crossing *crossing)
         forward_free_service(crossing->services[i]);
     free(crossing->services);
     forward_finish(&crossing->forward);
+    requests_finish(&crossing->requests);
+}
+
+void crossing_begin(struct crossing *crossing, const struct berth_host *host)
+{
+    crossing->host = crossing->requests.host = host;
+    crossing->requests.channel = crossing->channel;
 }
 
 void crossing_open(struct crossing *crossing, uv_loop_t *loop)
@@ -76,7 +83,9 @@ void crossing_take(struct crossing *crossing, const struct packet *packet)
     struct packet_reader reader;
 
     packet_reader_init(&reader, packet);
-    if (packet->call != 0)
+    if (packet->call != 0 && (packet->flags & PACKET_OUTGOING) != 0)
+        requests_take(&crossing->requests, packet);
+    else if (packet->call != 0)
         forward_take(&crossing->forward, packet);
     else if (packet->type < sizeof(takers) / sizeof(takers[0]) && takers[packet->type] != NULL)
         takers[packet->type](crossing, packet, &reader);
@@ -88,4 +97,5 @@ void crossing_end(struct crossing *crossing)
 {
     for (size_t i = 0; i < sizeof(enders) / sizeof(enders[0]); i++)
         enders[i](crossing);
+    requests_end(&crossing->requests);
 }

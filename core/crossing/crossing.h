@@ -13,6 +13,7 @@
 
 #include "flood.h"
 #include "forward.h"
+#include "requests.h"
 #include "used.h"
 
 /** Readiness holds of one worker. */
@@ -26,6 +27,7 @@ struct crossing {
     const struct berth_host *host;
 
     struct forward forward;
+    struct requests requests;
     struct berth_service **services;
     size_t service_count;
     struct {
@@ -51,6 +53,8 @@ void crossing_close(struct crossing *crossing, void (*on_closed)(struct crossing
 /** Logs a line of the worker, unless it logs more than flood.h allows. */
 void crossing_log(struct crossing *crossing, enum berth_log_level level, const char *prefix,
                   const char *text);
+/** The plugin's init begins, with this host; NULL: its close has ended. */
+void crossing_begin(struct crossing *crossing, const struct berth_host *host);
 /** Takes one packet of the worker; breaks the channel if it is of a kind that a worker does not send. */
 void crossing_take(struct crossing *crossing, const struct packet *packet);
 /** The worker is gone: gives back what it had of the daemon. The host is still there. */

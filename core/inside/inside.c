@@ -150,6 +150,7 @@ static enum berth_code call_step(struct inside *inside, enum berth_step step, vo
     case BERTH_STEP_CLOSE:
         /* What was posted before comes first, and nothing after it. */
         mailbox_close(inside->table.mailbox, true);
+        requests_close(inside);
         return BERTH_HAS(plugin, close) ? plugin->close(&inside->table, inside->instance, err) : BERTH_OK;
     }
     return BERTH_INTERNAL;
@@ -232,7 +233,9 @@ static void on_packet(struct channel *channel, const struct packet *packet)
     struct packet_reader reader;
 
     packet_reader_init(&reader, packet);
-    if (packet->call != 0)
+    if (packet->call != 0 && (packet->flags & PACKET_OUTGOING) != 0)
+        requests_take(inside, packet);
+    else if (packet->call != 0)
         served_take(&inside->served, packet);
     else if (packet->type < sizeof(takers) / sizeof(takers[0]) && takers[packet->type] != NULL)
         takers[packet->type](inside, packet, &reader);
@@ -306,6 +309,7 @@ static void fill_table(struct inside *inside, const struct berth_settings *setti
     log_fill(&inside->table);
     published_fill(&inside->table);
     used_fill(&inside->table);
+    requests_fill(inside);
 }
 
 _Noreturn void inside_run(int fd, const struct berth_plugin *plugin, const struct worker_start *start,

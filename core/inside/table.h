@@ -17,8 +17,11 @@
 #include <core/wire/ask.h>
 #include <core/wire/start.h>
 #include <sdk/base/container_of.h>
+#include <sdk/calls/outgoing.h>
 
 #include "served.h"
+
+struct request;
 
 /** One plugin in its worker. */
 struct inside {
@@ -31,6 +34,13 @@ struct inside {
     struct router *router;
     struct served served;
     struct mailroom mailroom;
+    /** Its calls of other services. */
+    struct {
+        struct outgoings room;
+        struct outgoing_caller caller;
+        struct request *slots[PACKET_OUTGOING_MAX];
+        uint32_t next, generation, in_flight;
+    } requests;
     /** For log lines of other threads. */
     struct berth_mailbox *lines;
     struct berth_inspect inspect;
@@ -127,5 +137,12 @@ void log_fill(struct berth_host *table);
 void published_fill(struct berth_host *table);
 /** The descriptors of a service, for reflection. */
 void published_say_descriptors(struct inside *inside, const struct berth_service *service);
+
+/** Also starts what makes calls. */
+void requests_fill(struct inside *inside);
+/** A packet with PACKET_OUTGOING. */
+void requests_take(struct inside *inside, const struct packet *packet);
+/** Ends the plugin's calls before its close. */
+void requests_close(struct inside *inside);
 
 #endif

@@ -25,6 +25,9 @@
 /** Changes with every change of this file: both sides come from one build. */
 #define PACKET_VERSION 1u
 
+/** Calls that the plugin makes and that are in flight at once. */
+#define PACKET_OUTGOING_MAX 4096u
+
 /** Bytes of messages that one side of a call sends before the other has asked for more, but always one
  * message. */
 #define PACKET_WINDOW (1u << 20)
@@ -82,6 +85,9 @@ enum packet_type {
 /** In the flags of PACKET_MESSAGE: nothing follows; it came compressed. */
 #define PACKET_LAST 1u
 #define PACKET_COMPRESSED 2u
+/** In the flags of every packet of a call that the plugin makes; without it the packet is of a call that it
+ * serves. The two count their calls apart. */
+#define PACKET_OUTGOING 4u
 
 /** One packet; the body is borrowed. */
 struct packet {

@@ -149,7 +149,7 @@ static void on_timer_closed(uv_handle_t *handle)
         const struct berth_host *host = isolated->crossing.host;
 
         isolated->awaited = -1;
-        isolated->crossing.host = NULL;
+        crossing_begin(&isolated->crossing, NULL);
         berth_complete(host, BERTH_STEP_CLOSE, BERTH_OK, NULL);
     }
 }
@@ -653,7 +653,7 @@ static enum berth_code on_init(const struct berth_host *host, void *prepared, vo
 
     if (isolated == NULL)
         return berth_error_set(err, BERTH_INTERNAL, "%s is not isolated", host->uri);
-    isolated->crossing.host = host;
+    crossing_begin(&isolated->crossing, host);
     isolated->generation = host->generation;
     isolated->awaited = BERTH_STEP_INIT;
     isolated->serves = false;

@@ -342,8 +342,8 @@ static void end(struct outgoing *call, bool tells)
 
     call->target = NULL;
     if (target != NULL)
-        router_interface(router)->cancel(
-            target, call->code == BERTH_DEADLINE_EXCEEDED ? BERTH_DEADLINE_EXCEEDED : BERTH_CANCELLED);
+        call->room->calls->cancel(target, call->code == BERTH_DEADLINE_EXCEEDED ? BERTH_DEADLINE_EXCEEDED
+                                                                                : BERTH_CANCELLED);
     /* The handler's on_end may have had this caller closed. */
     if (call->caller == NULL)
         return;
@@ -465,7 +465,7 @@ static const struct berth_stream_ops stream_ops = {
 
 static void open_target(struct outgoing *call)
 {
-    const struct berth_router *router = router_interface(call->room->router);
+    const struct berth_router *router = call->room->calls;
     const struct berth_peer peer = {
         .size = sizeof(peer),
         .address = call->caller->address,
@@ -503,7 +503,7 @@ static bool can_deliver(const struct outgoing *call)
 
 static void pass_requests(struct outgoing *call)
 {
-    const struct berth_router *router = router_interface(call->room->router);
+    const struct berth_router *router = call->room->calls;
     struct message *message;
 
     for (size_t i = 0; i < BURST && can_deliver(call); i++) {
@@ -580,7 +580,7 @@ static void pass_room(struct outgoing *call)
         router_leave_caller(call->room->router, owner, &call->seen);
     }
     if (call->caller != NULL && call->target != NULL && queue_has_emptied(&call->replies))
-        router_interface(call->room->router)->writable(call->target);
+        call->room->calls->writable(call->target);
 }
 
 static void work_on(struct outgoing *call)
@@ -875,7 +875,7 @@ void outgoing_caller_finish(struct outgoing_caller *caller)
 
 void outgoings_init(struct outgoings *room, struct router *router, uv_loop_t *loop, size_t rest_count)
 {
-    *room = (struct outgoings){.router = router, .rest = rest_count};
+    *room = (struct outgoings){.router = router, .calls = router_interface(router), .rest = rest_count};
     TAILQ_INIT(&room->waiting);
     STAILQ_INIT(&room->resting);
     deadlines_init(&room->deadlines, loop);

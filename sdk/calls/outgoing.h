@@ -19,6 +19,8 @@ struct outgoing;
 /** All such calls of a router. Embedded; it needs the router until it is closed. */
 struct outgoings {
     struct router *router;
+    /** Where the calls go: the router itself, unless its owner sets another table after outgoings_init. */
+    const struct berth_router *calls;
     struct deadlines deadlines;
     uv_idle_t pump;
     /** Calls for which something can be done. */

@@ -601,8 +601,7 @@ static inline enum berth_code berth_intercept(const struct berth_host *host,
  * @return BERTH_OK: exactly one on_end follows, also if there is no such service or its plugin is not
  *         running. Otherwise none does: BERTH_INVALID_ARGUMENT for a path or metadata that cannot be sent;
  *         BERTH_RESOURCE_EXHAUSTED with BERTH_OUTGOING_CALLS_MAX open, too much metadata, or without memory;
- *         BERTH_UNAVAILABLE once close has begun or init has failed; BERTH_UNIMPLEMENTED by an older host,
- * and in the process of an isolated plugin.
+ *         BERTH_UNAVAILABLE once close has begun or init has failed; BERTH_UNIMPLEMENTED by an older host.
  */
 static inline enum berth_code berth_outgoing_start(const struct berth_host *host,
                                                    const struct berth_outgoing_options *options,
@@ -613,8 +612,7 @@ static inline enum berth_code berth_outgoing_start(const struct berth_host *host
     return BERTH_HAS(host, start_outgoing)
                ? host->start_outgoing(host, options, handlers, context, ret_call, err)
                : berth_error_set(err, BERTH_UNIMPLEMENTED,
-                                 "calls of other services are not possible here: the host is too old, or the "
-                                 "plugin runs in a process of its own");
+                                 "calls of other services are not possible here: the host is too old");
 }
 
 /** Completes an init that returned BERTH_PENDING: the instance is ready. */
