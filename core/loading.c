@@ -14,6 +14,9 @@ struct kept {
     struct survey *survey;
     struct loaded_module *file;
     struct isolated *isolated;
+    /* Of one in a process of its own, and from which copy of it, or NULL. */
+    struct original *original;
+    struct module_copy *copy;
 };
 
 /* Only root can give folders away. Looking once costs less than opening each plugin's two; what a plugin that
@@ -170,6 +173,15 @@ static enum berth_code isolate(struct loading *loading, const struct survey *sur
     return code;
 }
 
+/* For a worker, which may have another user. */
+static enum berth_code copy_replaced(struct loading *loading, const struct manifest *manifest,
+                                     struct module_copy **ret_copy, struct berth_error *err)
+{
+    enum berth_code code = modules_copy_replaced(&loading->modules, manifest, ret_copy, err);
+
+    return code == BERTH_OK && *ret_copy != NULL ? module_copy_show(*ret_copy, manifest, err) : code;
+}
+
 /* Its module is not mapped here, and its own check of its settings runs in its worker. */
 static enum berth_code load_isolated(struct loading *loading, struct survey *survey,
                                      const struct plan_entry *entry, struct registry_plugin *plugin,
@@ -184,7 +196,9 @@ static enum berth_code load_isolated(struct loading *loading, struct survey *sur
         .root = survey->settings->root,
         .state = survey->settings->state,
     };
+    struct module_copy *copy;
     struct isolated *isolated;
+    struct original *original;
     struct berth_error error;
     enum berth_code code;
     struct kept *kept;
@@ -193,13 +207,28 @@ static enum berth_code load_isolated(struct loading *loading, struct survey *sur
     if (options.timeouts.prepare_ns > 0 && options.timeouts.init_ns > 0)
         options.timeouts.init_ns += options.timeouts.prepare_ns;
     loading->has_isolated = true;
-    code = isolate(loading, survey, &options, &isolated, &error);
+    code = copy_replaced(loading, entry->plugin->manifest, &copy, &error);
+    if (copy != NULL) {
+        options.copy = module_copy_path(copy);
+        options.copy_status = module_copy_status(copy);
+    }
+    if (code == BERTH_OK)
+        code = isolate(loading, survey, &options, &isolated, &error);
     if (code != BERTH_OK) {
+        module_copy_destroy(copy);
         fail(loading, plugin, code, error.message);
         return code;
     }
+    original = originals_find(&loading->modules.originals, entry->plugin->manifest);
     kept = memory_allocate(1, sizeof(*kept));
-    *kept = (struct kept){.survey = survey_hold(survey), .isolated = isolated};
+    *kept = (struct kept){
+        .survey = survey_hold(survey),
+        .isolated = isolated,
+        .copy = copy,
+        .original = original != NULL ? original_hold(original)
+                                     : originals_keep(&loading->modules.originals, entry->plugin->manifest,
+                                                      entry->plugin->manifest->file->path),
+    };
     *ret_source = (struct generation_source){
         .entry = entry,
         .table = isolated_table(isolated),
@@ -265,6 +294,13 @@ enum berth_code loading_load(struct loading *loading, struct survey *survey, con
     return BERTH_OK;
 }
 
+struct original *loading_original(const struct generation_source *source)
+{
+    const struct kept *kept = source->keep;
+
+    return kept == NULL ? NULL : kept->file != NULL ? kept->file->original : kept->original;
+}
+
 void loading_drop(struct loading *loading, const struct generation_source *source)
 {
     struct kept *kept = source->keep;
@@ -272,6 +308,8 @@ void loading_drop(struct loading *loading, const struct generation_source *sourc
     if (kept->file != NULL)
         modules_release(&loading->modules, kept->file);
     isolated_destroy(kept->isolated);
+    original_drop(kept->original);
+    module_copy_destroy(kept->copy);
     survey_drop(kept->survey);
     free(kept);
 }

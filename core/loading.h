@@ -40,6 +40,8 @@ struct loading {
  */
 enum berth_code loading_load(struct loading *loading, struct survey *survey, const struct plan_entry *entry,
                              struct registry_plugin *plugin, struct generation_source *ret_source);
+/** What a generation was loaded from; borrowed from its source. */
+struct original *loading_original(const struct generation_source *source);
 void loading_drop(struct loading *loading, const struct generation_source *source);
 /** The daemon ends: from here on nothing is unloaded. Closes its handle. */
 void loading_stop(struct loading *loading);

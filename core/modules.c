@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <core/base/log.h>
 #include <core/scan/scan.h>
@@ -18,12 +19,13 @@ static const uint64_t waits_ms[] = {0, 20, 200, 1000};
 
 static bool is_same_inode(const struct loaded_module *file, const struct stat *status)
 {
-    return file->status.st_dev == status->st_dev && file->status.st_ino == status->st_ino;
+    return file->original->status.st_dev == status->st_dev && file->original->status.st_ino == status->st_ino;
 }
 
 static bool is_same_file(const struct loaded_module *file, const struct scan_file *found)
 {
-    return strcmp(file->path, found->path) == 0 && verify_is_untouched(&file->status, &found->status);
+    return strcmp(file->original->path, found->path) == 0 &&
+           verify_is_untouched(&file->original->status, &found->status);
 }
 
 static size_t bucket_of_path(const char *path)
@@ -52,7 +54,7 @@ static bool needs_copy(const struct modules *modules, const struct scan_file *fo
     const struct loaded_module *file;
 
     LIST_FOREACH(file, &modules->by_path[bucket_of_path(found->path)], by_path)
-    if (file->module != NULL && strcmp(file->path, found->path) == 0)
+    if (file->module != NULL && strcmp(file->original->path, found->path) == 0)
         return true;
     LIST_FOREACH(file, &modules->by_inode[bucket_of_inode(&found->status)], by_inode)
     if (file->module != NULL && is_same_inode(file, &found->status))
@@ -83,7 +85,7 @@ static uint64_t bytes_to_stay(const struct modules *modules, const char *path)
     uint64_t bytes = 0;
 
     LIST_FOREACH(file, &modules->by_path[bucket_of_path(path)], by_path)
-    if (file->users > 0 && file->module != NULL && strcmp(file->path, path) == 0 &&
+    if (file->users > 0 && file->module != NULL && strcmp(file->original->path, path) == 0 &&
         module_residence(file->module)->certain != 0)
         bytes += module_residence(file->module)->bytes;
     return bytes;
@@ -104,6 +106,38 @@ static enum berth_code check_bound(const struct modules *modules, const char *pa
         (unsigned long long)more / 1024, (unsigned long long)modules->max_resident / 1024);
 }
 
+/* Its path has something else by now. */
+static bool is_replaced(const struct manifest *manifest)
+{
+    struct stat status;
+
+    return lstat(manifest->file->path, &status) != 0 ||
+           !verify_is_same_content(&manifest->file->status, &status);
+}
+
+/* From what is kept open of it, if anything is. */
+static enum berth_code make_copy(struct modules *modules, const struct manifest *manifest,
+                                 struct module_copy **ret_copy, struct berth_error *err)
+{
+    const struct original *original = originals_find(&modules->originals, manifest);
+
+    return module_copy_create(manifest, original != NULL ? original->fd : -1, modules->root,
+                              ++modules->copies + 1, ret_copy, err);
+}
+
+/* Its path has something else, but what it was read from is open. */
+static bool is_only_kept(const struct modules *modules, const struct manifest *manifest)
+{
+    return originals_find(&modules->originals, manifest) != NULL && is_replaced(manifest);
+}
+
+enum berth_code modules_copy_replaced(struct modules *modules, const struct manifest *manifest,
+                                      struct module_copy **ret_copy, struct berth_error *err)
+{
+    *ret_copy = NULL;
+    return is_only_kept(modules, manifest) ? make_copy(modules, manifest, ret_copy, err) : BERTH_OK;
+}
+
 static enum berth_code load_copy(struct modules *modules, const struct manifest *manifest,
                                  struct module **ret_module, struct berth_error *err)
 {
@@ -111,7 +145,7 @@ static enum berth_code load_copy(struct modules *modules, const struct manifest 
     enum berth_code code = check_bound(modules, manifest->file->path, err);
 
     if (code == BERTH_OK)
-        code = module_copy_create(manifest, modules->root, ++modules->copies + 1, &copy, err);
+        code = make_copy(modules, manifest, &copy, err);
     if (code == BERTH_OK)
         code = module_load_copy(manifest, copy, ret_module, err);
     if (code != BERTH_OK)
@@ -135,8 +169,8 @@ static void enter(struct modules *modules, struct loaded_module *file)
 {
     file->next = modules->files;
     modules->files = file;
-    LIST_INSERT_HEAD(&modules->by_path[bucket_of_path(file->path)], file, by_path);
-    LIST_INSERT_HEAD(&modules->by_inode[bucket_of_inode(&file->status)], file, by_inode);
+    LIST_INSERT_HEAD(&modules->by_path[bucket_of_path(file->original->path)], file, by_path);
+    LIST_INSERT_HEAD(&modules->by_inode[bucket_of_inode(&file->original->status)], file, by_inode);
 }
 
 struct loaded_module *modules_load(struct modules *modules, const struct manifest *manifest,
@@ -149,18 +183,18 @@ struct loaded_module *modules_load(struct modules *modules, const struct manifes
         return file;
     file = memory_allocate(1, sizeof(*file));
     *file = (struct loaded_module){
-        .path = memory_copy(manifest->file->path),
-        .status = manifest->file->status,
-        .name = memory_format("%s %s", manifest->module, manifest->version),
         .begun_ns = uv_hrtime(),
     };
     running_enter(running, RUNNING_LOAD, NULL);
-    file->code = needs_copy(modules, manifest->file) ? load_copy(modules, manifest, &file->module, &err)
-                                                     : module_load(manifest, &file->module, &err);
+    file->code = needs_copy(modules, manifest->file) || is_only_kept(modules, manifest)
+                     ? load_copy(modules, manifest, &file->module, &err)
+                     : module_load(manifest, &file->module, &err);
     if (file->code == BERTH_OK && !module_ran_code(file->module))
         tampering_note_nothing_ran();
     running_leave();
     file->took_ns = uv_hrtime() - file->begun_ns;
+    file->original = originals_keep(&modules->originals, manifest,
+                                    file->module != NULL ? module_path(file->module) : NULL);
     if (file->code == BERTH_OK)
         note_path(manifest, module_path(file->module));
     else
@@ -184,8 +218,7 @@ static void forget(struct modules *modules, struct loaded_module *file)
     *link = file->next;
     LIST_REMOVE(file, by_path);
     LIST_REMOVE(file, by_inode);
-    free(file->path);
-    free(file->name);
+    original_drop(file->original);
     free(file->reason);
     free(file);
 }
@@ -205,14 +238,15 @@ static bool try_to_unload(struct modules *modules, struct loaded_module *file)
     is_gone = unloading_run(file->module, modules->loop, &file->result);
     running_leave();
     if (is_gone) {
-        log_line(BERTH_LOG_DEBUG, "unloaded module %s path=%s", file->name, file->path);
+        log_line(BERTH_LOG_DEBUG, "unloaded module %s path=%s", file->original->name, file->original->path);
         forget(modules, file);
         return true;
     }
     file->attempts += file->attempts < ATTEMPTS;
     if (modules_is_resident(file) && !was_resident)
         log_line(BERTH_LOG_INFO, "module %s stays resident until the next restart: %s bytes=%llu path=%s",
-                 file->name, file->result.reason, (unsigned long long)file->result.bytes, file->path);
+                 file->original->name, file->result.reason, (unsigned long long)file->result.bytes,
+                 file->original->path);
     return false;
 }
 
@@ -245,8 +279,8 @@ static void list_residents(struct modules *modules)
     modules->resident_count = 0;
     for (const struct loaded_module *file = modules->files; file != NULL; file = file->next)
         if (modules_is_resident(file))
-            modules->residents[modules->resident_count++] =
-                (struct berth_resident){file->name, file->path, file->result.reason, file->result.bytes};
+            modules->residents[modules->resident_count++] = (struct berth_resident){
+                file->original->name, file->original->path, file->result.reason, file->result.bytes};
     if (modules->on_residents != NULL && (before > 0 || count > 0))
         modules->on_residents(modules->context);
 }
@@ -302,6 +336,7 @@ void modules_each(const struct modules *modules,
 void modules_init(struct modules *modules, uv_loop_t *loop, const char *root, uint64_t max_resident)
 {
     *modules = (struct modules){.loop = loop, .root = root, .max_resident = max_resident};
+    originals_init(&modules->originals);
     uv_timer_init(loop, &modules->timer);
     uv_unref((uv_handle_t *)&modules->timer);
     modules->timer.data = modules;

@@ -13,17 +13,15 @@
 
 #include <core/base/running.h>
 
+#include "originals.h"
 #include "unloading.h"
 
 /** One file, as it was when it was loaded or tried. */
 struct loaded_module {
     struct loaded_module *next;
     LIST_ENTRY(loaded_module) by_path, by_inode;
-    /** Where it was found; module_path says where it was loaded from. */
-    char *path;
-    struct stat status;
-    /** "greeter 1.2.0" */
-    char *name;
+    /** What it was loaded from: where it was found; module_path says from which copy. */
+    struct original *original;
     /** NULL: it could not be loaded, as code and reason say. */
     struct module *module;
     enum berth_code code;
@@ -52,6 +50,8 @@ struct modules {
     struct loaded_module *files;
     /** The same, by hash. */
     struct loaded_modules by_path[MODULES_BUCKETS], by_inode[MODULES_BUCKETS];
+    /** Outlives `files`: others hold some of them. */
+    struct originals originals;
     /** Of the copies made so far. */
     uint64_t copies;
     uv_timer_t timer;
@@ -71,13 +71,20 @@ void modules_finish(struct modules *modules);
 
 /**
  * Loads a file, or finds it if it is loaded already. The first of its path is loaded from where it was found,
- * each further one from a copy.
+ * each further one from a copy; and one that has been replaced since from what is kept open of it.
  *
  * @param running  what to blame for what its constructors do.
  * @return never NULL; to be held, or released at once, if it has a module. Aborts without memory.
  */
 struct loaded_module *modules_load(struct modules *modules, const struct manifest *manifest,
                                    struct running_plugin *running);
+/**
+ * A copy of what a manifest was read from, if its path has something else by now, for a process of its own.
+ *
+ * @param ret_copy  NULL: its file is still there.
+ */
+enum berth_code modules_copy_replaced(struct modules *modules, const struct manifest *manifest,
+                                      struct module_copy **ret_copy, struct berth_error *err);
 /** Lets files that could not be loaded be tried again. At the beginning of each change. */
 void modules_forget_failures(struct modules *modules);
 void modules_hold(struct loaded_module *file);

@@ -353,6 +353,7 @@ static enum berth_code add_found(struct reader *reader, const struct scan_file *
     manifest->signer = take(&seal->key_id);
     manifest->signer_comment = take(&seal->comment);
     manifest->sha256 = take(&seal->sha256);
+    manifest->signature = take(&seal->signature);
     check_libraries(reader, manifest, file->path, bytes, length);
     catalog->manifests =
         memory_grow(catalog->manifests, catalog->manifest_count, sizeof(*catalog->manifests));
@@ -397,7 +398,10 @@ static enum berth_code read_manifest(void *context, const struct scan_file *file
     struct berth_error err;
     enum berth_code code = BERTH_OK;
 
-    if (reader->trust != NULL)
+    if (reader->trust != NULL && file->pin != NULL)
+        code =
+            trust_check_earlier(reader->trust, file->path, bytes, length, file->pin->signature, &seal, &err);
+    else if (reader->trust != NULL)
         code = trust_check_file(reader->trust, file->path, bytes, length, &seal, &err);
     if (code != BERTH_OK)
         *ret_reason = memory_copy(err.message);
@@ -409,6 +413,20 @@ static enum berth_code read_manifest(void *context, const struct scan_file *file
         add_library(reader->catalog, file->path, &seal);
     trust_seal_finish(&seal);
     return code;
+}
+
+static void warn_of_pin(struct scan *scan, const struct scan_file *file, const struct manifest *manifest)
+{
+    if (file->held_back[0] == '\0')
+        scan_warn(scan,
+                  "%s: %s %s, which was rolled back to, is used although the file is gone or cannot be read",
+                  file->shown, manifest->module, manifest->version);
+    else
+        scan_warn(
+            scan,
+            "%s: %s %s is used, held back from %s on disk by a rollback, until another file is installed "
+            "or `berthctl plugins upgrade` is run",
+            file->shown, manifest->module, manifest->version, file->held_back);
 }
 
 /* What is used of each file, in the order of the search. @return how many there are. */
@@ -423,10 +441,12 @@ static size_t collect(const struct catalog *catalog, struct scan *scan,
 
         if (file->reason == NULL) {
             catalog->manifests[found]->file = file;
+            if (file->held_back != NULL)
+                warn_of_pin(scan, file, catalog->manifests[found]);
             ret_used[count++] = catalog->manifests[found++];
             continue;
         }
-        if (file->code != BERTH_NOT_FOUND && fallback != NULL)
+        if (file->code != BERTH_NOT_FOUND && fallback != NULL && fallback->find != NULL)
             manifest = fallback->find(fallback->context, file);
         if (manifest == NULL)
             continue;
@@ -446,6 +466,8 @@ void catalog_read(const char *const *directories, size_t count, struct trust *tr
     const struct scan_rules rules = {
         .needs_owner = trust == NULL || trust_needs_owner(trust),
         .needs_copy = trust != NULL && trust_needs_copy(trust),
+        .pins = fallback != NULL ? fallback->pins : NULL,
+        .pin_count = fallback != NULL ? fallback->pin_count : 0,
     };
 
     *ret_catalog = (struct catalog){0};

@@ -1022,6 +1022,7 @@ void manifest_destroy(struct manifest *manifest)
     free(manifest->signer);
     free(manifest->signer_comment);
     free(manifest->sha256);
+    free(manifest->signature);
     for (size_t i = 0; i < manifest->library_count; i++)
         free(manifest->libraries[i].path);
     free(manifest->libraries);

@@ -20,6 +20,7 @@ struct berth_module;
 struct trust;
 struct scan;
 struct scan_file;
+struct scan_pin;
 
 struct manifest_method {
     const char *name;
@@ -226,6 +227,8 @@ struct manifest {
     bool is_verified;
     char *signer_comment;
     char *sha256;
+    /** The text of the signature beside it, malloced; NULL if there was none. */
+    char *signature;
     struct manifest_library *libraries;
     size_t library_count;
     /** One sentence on a library that it may get in place of its own, as another file has the same name.
@@ -345,11 +348,17 @@ struct catalog {
     struct berth_arena arena;
 };
 
-/** For a daemon that runs already: what stands in for a file that is rejected. */
+/** For a daemon that runs already: what stands in for files. */
 struct catalog_fallback {
-    /** @return borrowed for as long as the catalog lives; NULL: nothing, and the file is only rejected. */
+    /**
+     * For a file that is rejected; may be NULL.
+     * @return borrowed for as long as the catalog lives; NULL: nothing, and the file is only rejected.
+     */
     const struct manifest *(*find)(void *context, const struct scan_file *file);
     void *context;
+    /** Files whose earlier content counts instead; borrowed for the length of the call. */
+    struct scan_pin *pins;
+    size_t pin_count;
 };
 
 /**

@@ -37,14 +37,14 @@ static enum berth_code fail(const char *path, const char *doing, int error, stru
                            doing, strerror(error));
 }
 
-/* Ours, and closed to others; whoever can write to `root` could replace it otherwise. */
+/* Ours, and others can neither list nor write it; whoever can write to `root` could replace it otherwise. */
 static enum berth_code check_folder(const char *path, struct berth_error *err)
 {
     struct stat status;
 
     if (lstat(path, &status) != 0)
         return fail(path, "access it", errno, err);
-    if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 0077) != 0)
+    if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() || (status.st_mode & 0066) != 0)
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
                                "%s: must be a directory of user %u with mode 0700; move it away", path,
                                (unsigned)geteuid());
@@ -85,7 +85,8 @@ static enum berth_code copy_bytes(int from, int to, const struct scan_file *file
                                "%s: cannot be copied: it has %lld MiB, the maximum is %lld", file->path,
                                (long long)left >> 20, (long long)COPY_MAX_BYTES >> 20);
     while (left > 0) {
-        ssize_t got = read(from, chunk, left < CHUNK_BYTES ? (size_t)left : sizeof(chunk));
+        ssize_t got = pread(from, chunk, left < CHUNK_BYTES ? (size_t)left : sizeof(chunk),
+                            file->status.st_size - left);
 
         if (got < 0 && errno == EINTR)
             continue;
@@ -98,7 +99,7 @@ static enum berth_code copy_bytes(int from, int to, const struct scan_file *file
             return fail(path, "write it", errno, err);
         left -= got;
     }
-    return verify_same_open(from, file->path, &file->status, err);
+    return BERTH_OK;
 }
 
 /* The manifest that everything was planned by is that of the copy, and so are its libraries. */
@@ -141,12 +142,23 @@ static enum berth_code check_copy(int fd, const struct manifest *manifest, struc
     return code;
 }
 
-static enum berth_code write_copy(int from, const struct scan_file *file, const char *path, int *ret_fd,
-                                  struct berth_error *err)
+/* The file itself did not change meanwhile. What was kept open is another file, whose content is checked. */
+static enum berth_code copy_checked(int from, bool is_kept, int to, const struct scan_file *file,
+                                    const char *path, struct berth_error *err)
+{
+    enum berth_code code = is_kept ? BERTH_OK : verify_same_open(from, file->path, &file->status, err);
+
+    if (code == BERTH_OK)
+        code = copy_bytes(from, to, file, path, err);
+    return code == BERTH_OK && !is_kept ? verify_same_open(from, file->path, &file->status, err) : code;
+}
+
+static enum berth_code write_copy(int from, bool is_kept, const struct scan_file *file, const char *path,
+                                  int *ret_fd, struct berth_error *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0500);
     enum berth_code code =
-        fd < 0 ? fail(path, "create it", errno, err) : copy_bytes(from, fd, file, path, err);
+        fd < 0 ? fail(path, "create it", errno, err) : copy_checked(from, is_kept, fd, file, path, err);
 
     if (code == BERTH_OK)
         *ret_fd = fd;
@@ -207,19 +219,19 @@ static enum berth_code settle(struct module_copy *copy, const char *parent, cons
     return BERTH_OK;
 }
 
-static enum berth_code fill(struct module_copy *copy, const struct manifest *manifest, const char *parent,
-                            uint64_t generation, struct berth_error *err)
+static enum berth_code fill(struct module_copy *copy, const struct manifest *manifest, int kept,
+                            const char *parent, uint64_t generation, struct berth_error *err)
 {
     const struct scan_file *file = manifest->file;
-    int from = open(file->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), fd = -1;
+    int from = kept, fd = -1;
     char digest[BERTH_SHA256_TEXT];
     enum berth_code code;
 
+    if (kept < 0)
+        from = open(file->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (from < 0)
         return fail(file->path, "open it", errno, err);
-    code = verify_same_open(from, file->path, &file->status, err);
-    if (code == BERTH_OK)
-        code = write_copy(from, file, copy->path, &fd, err);
+    code = write_copy(from, kept >= 0, file, copy->path, &fd, err);
     if (code == BERTH_OK && (fchmod(fd, 0500) != 0 || fstat(fd, &copy->status) != 0))
         code = fail(copy->path, "write it", errno, err);
     if (code == BERTH_OK)
@@ -231,12 +243,14 @@ static enum berth_code fill(struct module_copy *copy, const struct manifest *man
         code = fail(copy->path, "access it", errno, err);
     if (fd >= 0)
         close(fd);
-    close(from);
+    if (kept < 0)
+        close(from);
     return code;
 }
 
-enum berth_code module_copy_create(const struct manifest *manifest, const char *root, uint64_t generation,
-                                   struct module_copy **ret_copy, struct berth_error *err)
+enum berth_code module_copy_create(const struct manifest *manifest, int from, const char *root,
+                                   uint64_t generation, struct module_copy **ret_copy,
+                                   struct berth_error *err)
 {
     struct module_copy *copy = calloc(1, sizeof(*copy));
     char *parent = join(root, FOLDER_NAME);
@@ -255,7 +269,7 @@ enum berth_code module_copy_create(const struct manifest *manifest, const char *
         code = make_folder(copy->folder, err);
     }
     if (code == BERTH_OK)
-        code = fill(copy, manifest, parent, generation, err);
+        code = fill(copy, manifest, from, parent, generation, err);
     free(parent);
     if (code == BERTH_OK)
         *ret_copy = copy;
@@ -267,6 +281,26 @@ enum berth_code module_copy_create(const struct manifest *manifest, const char *
 const char *module_copy_path(const struct module_copy *copy)
 {
     return copy->path;
+}
+
+const struct stat *module_copy_status(const struct module_copy *copy)
+{
+    return &copy->status;
+}
+
+enum berth_code module_copy_show(struct module_copy *copy, const struct manifest *manifest,
+                                 struct berth_error *err)
+{
+    char *parent = strdup(copy->folder), *slash = parent != NULL ? strrchr(parent, '/') : NULL;
+    enum berth_code code = BERTH_OK;
+
+    if (slash != NULL)
+        *slash = '\0';
+    if (slash == NULL || chmod(parent, 0711) != 0 || chmod(copy->folder, 0711) != 0 ||
+        chmod(copy->path, manifest->file->status.st_mode & 0555) != 0 || stat(copy->path, &copy->status) != 0)
+        code = fail(copy->path, "let others read it", slash == NULL ? ENOMEM : errno, err);
+    free(parent);
+    return code;
 }
 
 void module_copy_destroy(struct module_copy *copy)

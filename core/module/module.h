@@ -48,16 +48,27 @@ struct module_copy;
  * file before and after, and the manifest in the copy is this one. Blocks for as long as that takes; from any
  * thread, one at a time for each `root`.
  *
+ * @param from        an open descriptor of the content, which is left open: the path may have another by now.
+ *                    -1: the file at the path.
  * @param root        the daemon's folder; see module_copies_check.
  * @param generation  a number that no other copy of this file has.
  * @return BERTH_OK; FAILED_PRECONDITION if the file changed, or "needs a daemon restart: …" if a library that
  *         came with the module is loaded from another file; else what the file system says. Nothing is left
  *         of a copy that failed.
  */
-enum berth_code module_copy_create(const struct manifest *manifest, const char *root, uint64_t generation,
-                                   struct module_copy **ret_copy, struct berth_error *err);
+enum berth_code module_copy_create(const struct manifest *manifest, int from, const char *root,
+                                   uint64_t generation, struct module_copy **ret_copy,
+                                   struct berth_error *err);
 /** Where it lies. */
 const char *module_copy_path(const struct module_copy *copy);
+/** Of the file that lies there. */
+const struct stat *module_copy_status(const struct module_copy *copy);
+/**
+ * Lets other users read the copy whom the module's own file would let, but not list the others: for a process
+ * of another user.
+ */
+enum berth_code module_copy_show(struct module_copy *copy, const struct manifest *manifest,
+                                 struct berth_error *err);
 /** Removes the files and frees it. NULL is fine. */
 void module_copy_destroy(struct module_copy *copy);
 

@@ -171,6 +171,51 @@ static void keep(struct scan *scan, struct scan_file file)
     scan->files[scan->count++] = file;
 }
 
+static struct scan_pin *find_pin(const struct scanner *scanner, const char *path)
+{
+    for (size_t i = 0; i < scanner->rules->pin_count; i++)
+        if (strcmp(scanner->rules->pins[i].path, path) == 0)
+            return &scanner->rules->pins[i];
+    return NULL;
+}
+
+/* The same rules apply to it as to a file. @return has it been used? */
+static bool read_pinned(struct scanner *scanner, struct scan_pin *pin)
+{
+    struct scan_file file = {.path = memory_copy(pin->path),
+                             .shown = as_line(memory_copy(pin->path)),
+                             .status = pin->status,
+                             .pin = pin};
+    struct berth_error err;
+    struct stat status;
+
+    if (fstat(pin->fd, &status) != 0 || !verify_is_same_content(&pin->opened, &status))
+        file.reason = memory_format("%s: its earlier content was overwritten", pin->path);
+    else if (scanner->rules->needs_owner && berth_trust_status(pin->path, &status, &err) != BERTH_OK)
+        file.reason = memory_copy(err.message);
+    else
+        file.code = read_file(scanner, &file, pin->fd);
+    file.pin = NULL;
+    if (file.reason == NULL) {
+        file.held_back = memory_copy(pin->held_back != NULL ? pin->held_back : "");
+        keep(scanner->scan, file);
+        return true;
+    }
+    free(pin->objection);
+    pin->objection = as_line(file.reason);
+    free(file.shown);
+    free(file.path);
+    return false;
+}
+
+/* @return has its pin been used instead? */
+static bool use_pin(struct scanner *scanner, const char *path)
+{
+    struct scan_pin *pin = find_pin(scanner, path);
+
+    return pin != NULL && read_pinned(scanner, pin);
+}
+
 static void scan_file(struct scanner *scanner, const char *directory, const char *name)
 {
     char *found = memory_format("%s/%s", directory, name);
@@ -181,6 +226,10 @@ static void scan_file(struct scanner *scanner, const char *directory, const char
 
     file.code =
         verify_open(directory, name, scanner->rules->needs_owner, &fd, &file.path, &file.status, &err);
+    if (file.code != BERTH_OK && use_pin(scanner, found)) {
+        free(found);
+        return;
+    }
     if (file.code != BERTH_OK) {
         file.path = found;
         file.shown = as_line(memory_copy(found));
@@ -189,7 +238,9 @@ static void scan_file(struct scanner *scanner, const char *directory, const char
         return;
     }
     first = meet(&scanner->files, &file.status, found);
-    if (first == NULL) {
+    if (first == NULL && use_pin(scanner, file.path)) {
+        free(file.path);
+    } else if (first == NULL) {
         file.shown = as_line(memory_copy(file.path));
         file.code = read_file(scanner, &file, fd);
         keep(scanner->scan, file);
@@ -214,19 +265,61 @@ static int compare_names(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+/* The name of a pin for a file of this directory; NULL: it is of another. */
+static const char *name_in(const char *directory, const struct scan_pin *pin)
+{
+    size_t length = strlen(directory);
+    const char *rest = pin->path + length;
+
+    if (strncmp(pin->path, directory, length) != 0 || rest[0] != '/' || strchr(rest + 1, '/') != NULL)
+        return NULL;
+    return rest + 1;
+}
+
+/* The first name after `after`, in the order of bytes, of a file that is pinned; NULL: none. */
+static const char *next_pinned(const struct scanner *scanner, const char *directory, const char *after)
+{
+    const char *next = NULL;
+
+    for (size_t i = 0; i < scanner->rules->pin_count; i++) {
+        const char *name = name_in(directory, &scanner->rules->pins[i]);
+
+        if (name != NULL && strcmp(name, after) > 0 && (next == NULL || strcmp(name, next) < 0))
+            next = name;
+    }
+    return next;
+}
+
+/* Those that are pinned and come before a name, and are no longer in the directory; NULL: all that is left.
+ */
+static const char *scan_pinned(struct scanner *scanner, const char *directory, const char *pinned,
+                               const char *before)
+{
+    while (pinned != NULL && (before == NULL || strcmp(pinned, before) < 0)) {
+        scan_file(scanner, directory, pinned);
+        pinned = next_pinned(scanner, directory, pinned);
+    }
+    if (pinned != NULL && strcmp(pinned, before) == 0)
+        return next_pinned(scanner, directory, pinned);
+    return pinned;
+}
+
 static void scan_names(struct scanner *scanner, size_t index, const char *directory)
 {
     struct dirent **entries;
     int count = scandir(directory, &entries, is_module_name, compare_names);
+    const char *pinned = next_pinned(scanner, directory, "");
 
     if (count < 0) {
         reject_unreadable(scanner->scan, index, directory);
         return;
     }
     for (int i = 0; i < count; i++) {
+        pinned = scan_pinned(scanner, directory, pinned, entries[i]->d_name);
         scan_file(scanner, directory, entries[i]->d_name);
         free(entries[i]);
     }
+    scan_pinned(scanner, directory, pinned, NULL);
     free(entries);
 }
 
@@ -268,6 +361,7 @@ void scan_finish(struct scan *scan)
         free(scan->files[i].path);
         free(scan->files[i].shown);
         free(scan->files[i].reason);
+        free(scan->files[i].held_back);
     }
     for (size_t i = 0; i < scan->warning_count; i++)
         free(scan->warnings[i]);

@@ -9,6 +9,28 @@
 
 #include <berth/error.h>
 
+/**
+ * Content that counts instead of what a file has now, or instead of a file that is not there: what it had
+ * before, kept open.
+ */
+struct scan_pin {
+    /** A real path. */
+    const char *path;
+    /** Stays open while directories are scanned. */
+    int fd;
+    /** Of the descriptor when it was opened: it still has that content, or the pin does not count. */
+    struct stat opened;
+    /** What the file was when its content was checked first; becomes the status of the scan's file. */
+    struct stat status;
+    /** The version that is held back, "1.1.0"; NULL: there is no file, or its version is not known. */
+    const char *held_back;
+    /** The signature that lay beside it, which may be another one's by now; NULL: none. */
+    const char *signature;
+    /** Why it was not used, one line that begins with the path, malloced; NULL: it was, or no directory has
+     * the path. Set by the scan. */
+    char *objection;
+};
+
 /** One file that was found. */
 struct scan_file {
     /** The real path: absolute, without symlinks; of a rejected file perhaps the path it was found at. */
@@ -20,6 +42,11 @@ struct scan_file {
     enum berth_code code;
     /** Why it is rejected, one line that begins with the path, malloced; NULL if it is not. */
     char *reason;
+    /** Its content is that of a pin, and which version is held back by it: "" if that is not known. Malloced;
+     * NULL: what it has is used. */
+    char *held_back;
+    /** That pin, for the reader; NULL afterwards. */
+    const struct scan_pin *pin;
 };
 
 /** A directory that was rejected. */
@@ -61,6 +88,9 @@ struct scan_rules {
      * that verifies the bytes first and reads them afterwards. Files above SCAN_COPY_MAX are rejected then.
      */
     bool needs_copy;
+    /** Borrowed for the length of the call. Where a pin cannot be used, what the file has now is. */
+    struct scan_pin *pins;
+    size_t pin_count;
 };
 
 #define SCAN_COPY_MAX ((size_t)256 << 20)

@@ -274,12 +274,12 @@ static enum berth_code hash_file(const struct trust *trust, const char *path, co
 }
 
 /* @return BERTH_OK with `*ret_text` NULL where there is none. */
-static enum berth_code read_signature(const char *path, char **ret_text, size_t *ret_length,
-                                      struct berth_error *err)
+static enum berth_code read_signature(const char *path, char **ret_text, struct berth_error *err)
 {
     char *beside = memory_format("%s" BERTH_SIGNATURE_SUFFIX, path);
     enum berth_code code;
     struct stat status;
+    size_t length;
 
     /* Most files have none. A link that leads nowhere is one that cannot be read. */
     if (lstat(beside, &status) != 0 && errno == ENOENT) {
@@ -287,8 +287,13 @@ static enum berth_code read_signature(const char *path, char **ret_text, size_t 
         *ret_text = NULL;
         return BERTH_OK;
     }
-    code = text_file_read(beside, BERTH_SIGNATURE_FILE_MAX, ret_text, ret_length, err);
-    if (code != BERTH_OK) {
+    code = text_file_read(beside, BERTH_SIGNATURE_FILE_MAX, ret_text, &length, err);
+    if (code == BERTH_OK && strlen(*ret_text) != length) {
+        free(*ret_text);
+        *ret_text = NULL;
+        code = berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "%s: its signature is malformed: %s: has a NUL byte", path, beside);
+    } else if (code != BERTH_OK) {
         struct berth_error reason = *err;
 
         code = berth_error_set(err, code == BERTH_NOT_FOUND ? BERTH_INVALID_ARGUMENT : code,
@@ -365,18 +370,14 @@ static enum berth_code verify_text(const struct trust *trust, const char *path, 
     return code;
 }
 
+/* With the signature in the seal. */
 static enum berth_code check_signature(const struct trust *trust, const char *path, const void *bytes,
                                        size_t length, struct trust_seal *seal, struct berth_error *err)
 {
-    char *text;
-    size_t text_length;
-    enum berth_code code = read_signature(path, &text, &text_length, err);
+    enum berth_code code = BERTH_OK;
 
-    if (code != BERTH_OK)
-        return code;
-    if (text != NULL)
-        code = verify_text(trust, path, text, text_length, bytes, length, seal, err);
-    free(text);
+    if (seal->signature != NULL)
+        code = verify_text(trust, path, seal->signature, strlen(seal->signature), bytes, length, seal, err);
     if (code != BERTH_OK || trust->options->require != TRUST_REQUIRE_SIGNATURE || seal->state == TRUST_SIGNED)
         return code;
     if (seal->state == TRUST_UNVERIFIED)
@@ -452,19 +453,41 @@ static enum berth_code check_lock(struct trust *trust, const char *path, const s
         trust->options->lock.text, seal->sha256);
 }
 
+static enum berth_code check(struct trust *trust, const char *path, const void *bytes, size_t length,
+                             struct trust_seal *seal, struct berth_error *err)
+{
+    enum berth_code code = check_signature(trust, path, bytes, length, seal, err);
+
+    return code == BERTH_OK ? check_lock(trust, path, seal, err) : code;
+}
+
+static enum berth_code begin_check(struct trust *trust, const char *path, const void *bytes, size_t length,
+                                   struct trust_seal *ret_seal, struct berth_error *err)
+{
+    *ret_seal = (struct trust_seal){0};
+    note_found(trust, name_of(path));
+    return hash_file(trust, path, bytes, length, ret_seal, err);
+}
+
 enum berth_code trust_check_file(struct trust *trust, const char *path, const void *bytes, size_t length,
                                  struct trust_seal *ret_seal, struct berth_error *err)
 {
-    enum berth_code code;
+    enum berth_code code = begin_check(trust, path, bytes, length, ret_seal, err);
 
-    *ret_seal = (struct trust_seal){0};
-    note_found(trust, name_of(path));
-    code = hash_file(trust, path, bytes, length, ret_seal, err);
     if (code == BERTH_OK)
-        code = check_signature(trust, path, bytes, length, ret_seal, err);
-    if (code == BERTH_OK)
-        code = check_lock(trust, path, ret_seal, err);
-    return code;
+        code = read_signature(path, &ret_seal->signature, err);
+    return code == BERTH_OK ? check(trust, path, bytes, length, ret_seal, err) : code;
+}
+
+enum berth_code trust_check_earlier(struct trust *trust, const char *path, const void *bytes, size_t length,
+                                    const char *signature, struct trust_seal *ret_seal,
+                                    struct berth_error *err)
+{
+    enum berth_code code = begin_check(trust, path, bytes, length, ret_seal, err);
+
+    if (signature != NULL)
+        ret_seal->signature = memory_copy(signature);
+    return code == BERTH_OK ? check(trust, path, bytes, length, ret_seal, err) : code;
 }
 
 static enum berth_code check_comment(const char *path, const struct trust_seal *seal, const char *what,
@@ -531,6 +554,7 @@ void trust_seal_finish(struct trust_seal *seal)
     free(seal->comment);
     free(seal->module);
     free(seal->version);
+    free(seal->signature);
     *seal = (struct trust_seal){0};
 }
 

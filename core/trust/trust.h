@@ -76,6 +76,8 @@ struct trust_seal {
     char *module, *version;
     /** In lower-case hexadecimal digits; NULL unless the signature was verified or somebody needs it. */
     char *sha256;
+    /** The text of the signature file; NULL: there is none. */
+    char *signature;
 };
 
 /** What the configuration demands, its keys and its lock file read. */
@@ -109,6 +111,14 @@ bool trust_needs_libraries(const struct trust *trust);
  */
 enum berth_code trust_check_file(struct trust *trust, const char *path, const void *bytes, size_t length,
                                  struct trust_seal *ret_seal, struct berth_error *err);
+/**
+ * The same for what a file was before.
+ *
+ * @param signature  the text of the signature that lay beside it then; NULL: none.
+ */
+enum berth_code trust_check_earlier(struct trust *trust, const char *path, const void *bytes, size_t length,
+                                    const char *signature, struct trust_seal *ret_seal,
+                                    struct berth_error *err);
 /**
  * Decides on a module of that file once its manifest is known: what the trusted comment and the lock file
  * name, and the lowest version.

@@ -128,6 +128,8 @@ enum berth_code isolated_sandbox_init(struct isolated_sandbox *sandbox,
     if (options->settings != NULL)
         collect(&collecting, options->settings->root);
     add(&collecting.read, keep(sandbox, folder_of(options->plugin->manifest->file->path)));
+    if (options->copy != NULL)
+        add(&collecting.read, keep(sandbox, folder_of(options->copy)));
     add(&collecting.write, keep(sandbox, memory_format("%s/%s", options->root, options->plugin->uri)));
     add(&collecting.write, keep(sandbox, memory_format("%s/%s", options->state, options->plugin->uri)));
     sandbox->wanted.read = collecting.read.items;

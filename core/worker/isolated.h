@@ -7,6 +7,7 @@
 #define CORE_WORKER_ISOLATED_H
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include <berth/isolation.h>
 #include <berth/plugin.h>
@@ -28,6 +29,9 @@ struct isolated_options {
     const struct berth_settings *settings;
     const struct settings_isolation *isolation;
     struct settings_timeouts timeouts;
+    /** A copy to load, because the module's path has something else by now; NULL: there is none. */
+    const char *copy;
+    const struct stat *copy_status;
     /** The daemon's folders, of which the plugin gets one each. */
     const char *root, *state;
 };

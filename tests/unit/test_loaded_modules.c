@@ -3,6 +3,7 @@
 #include <core/modules.h>
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -134,7 +135,7 @@ static void one_file_is_loaded_once_and_goes_with_its_last_user(void **state)
     file = load(&found);
     assert_ptr_equal(load(&found), file);
     assert_string_equal(module_path(file->module), found.file.path);
-    assert_string_equal(file->name, "good 1.0.0");
+    assert_string_equal(file->original->name, "good 1.0.0");
     modules_release(&modules, file);
     uv_run(&loop, UV_RUN_NOWAIT);
     assert_int_equal(count_files(), 1);
@@ -193,7 +194,7 @@ static void a_failure_is_remembered_until_the_next_change(void **state)
 
 static bool take_reason(void *context, const struct loaded_module *file)
 {
-    snprintf(context, 512, "%s: %s", file->name, file->result.reason);
+    snprintf(context, 512, "%s: %s", file->original->name, file->result.reason);
     return true;
 }
 
@@ -245,6 +246,77 @@ static void what_is_certain_to_stay_is_bounded(void **state)
     assert_int_equal(modules_load(&modules, current.manifest, NULL)->code, BERTH_OK);
     found_module_finish(&old);
     found_module_finish(&current);
+}
+
+/* Its path has another file by now: what was kept open is loaded, from a copy. */
+static void what_was_replaced_can_be_loaded_again(void **state)
+{
+    struct found_module old, current;
+    struct original *original;
+    struct loaded_module *file;
+
+    install("good", "a", &old);
+    file = load(&old);
+    original = original_hold(file->original);
+    install("standalone", "a", &current);
+    modules_release(&modules, load(&current));
+    modules_release(&modules, file);
+    wait_until(0, 0);
+    assert_int_equal(modules.originals.open_count, 1);
+    assert_true(original_is_intact(original));
+    file = load(&old);
+    assert_string_not_equal(module_path(file->module), old.file.path);
+    assert_non_null(strstr(module_path(file->module), "/modules/"));
+    assert_non_null(plugin_of(file, "good"));
+    original_drop(original);
+    modules_release(&modules, file);
+    wait_until(0, 0);
+    assert_int_equal(modules.originals.open_count, 0);
+    /* Nothing is left of it. */
+    assert_int_equal(modules_load(&modules, old.manifest, NULL)->code, BERTH_FAILED_PRECONDITION);
+    found_module_finish(&old);
+    found_module_finish(&current);
+}
+
+static void what_was_overwritten_in_place_is_not_taken_for_what_it_was(void **state)
+{
+    struct found_module found;
+    struct original *original;
+    int fd;
+
+    install("good", "a", &found);
+    original = originals_keep(&modules.originals, found.manifest, found.file.path);
+    assert_true(original_is_intact(original));
+    assert_ptr_equal(originals_find(&modules.originals, found.manifest), original);
+    fd = open(found.file.path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_int_equal(write(fd, "other", 5), 5);
+    close(fd);
+    assert_false(original_is_intact(original));
+    assert_null(originals_find(&modules.originals, found.manifest));
+    original_drop(original);
+    /* Nor is another file opened in its name. */
+    original = originals_keep(&modules.originals, found.manifest, found.file.path);
+    assert_int_equal(original->fd, -1);
+    original_drop(original);
+    found_module_finish(&found);
+}
+
+static void descriptors_are_bounded(void **state)
+{
+    struct original *kept, *other;
+    struct found_module found;
+
+    install("good", "a", &found);
+    modules.originals.open_max = 1;
+    kept = originals_keep(&modules.originals, found.manifest, found.file.path);
+    other = originals_keep(&modules.originals, found.manifest, found.file.path);
+    assert_true(kept->fd >= 0);
+    assert_int_equal(other->fd, -1);
+    assert_false(original_is_intact(other));
+    original_drop(kept);
+    original_drop(other);
+    assert_int_equal(modules.originals.open_count, 0);
+    found_module_finish(&found);
 }
 
 static size_t resident_kib(void)
@@ -336,6 +408,9 @@ int main(void)
         TEST(a_failure_is_remembered_until_the_next_change),
         TEST(what_cannot_go_is_resident_and_goes_when_it_can),
         TEST(what_is_certain_to_stay_is_bounded),
+        TEST(what_was_replaced_can_be_loaded_again),
+        TEST(what_was_overwritten_in_place_is_not_taken_for_what_it_was),
+        TEST(descriptors_are_bounded),
         TEST(memory_is_flat_over_many_upgrades),
     };
 

@@ -42,7 +42,7 @@ static struct module_copy *copy(const struct found_module *found, uint64_t gener
     struct module_copy *result = NULL;
     struct berth_error err;
 
-    if (module_copy_create(found->manifest, root, generation, &result, &err) != BERTH_OK)
+    if (module_copy_create(found->manifest, -1, root, generation, &result, &err) != BERTH_OK)
         fail_msg("%s", err.message);
     return result;
 }
@@ -141,14 +141,14 @@ static void a_file_that_changed_since_it_was_scanned_is_not_copied(void **state)
     install("good.so", path);
     found_module_get(&found, path);
     install("standalone.so", path);
-    assert_int_equal(module_copy_create(found.manifest, root, 2, &made, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(module_copy_create(found.manifest, -1, root, 2, &made, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "was replaced since it was checked"));
     /* The same file by all that the file system tells, but another manifest. */
     assert_int_equal(stat(path, &found.file.status), 0);
-    assert_int_equal(module_copy_create(found.manifest, root, 2, &made, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(module_copy_create(found.manifest, -1, root, 2, &made, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "its manifest changed"));
     unlink(path);
-    assert_int_equal(module_copy_create(found.manifest, root, 2, &made, &err), BERTH_NOT_FOUND);
+    assert_int_equal(module_copy_create(found.manifest, -1, root, 2, &made, &err), BERTH_NOT_FOUND);
     assert_null(made);
     assert_int_equal(count_copies(), 0);
     found_module_finish(&found);
@@ -170,7 +170,7 @@ static void a_copy_has_the_hash_that_was_checked(void **state)
     made = copy(&found, 2);
     module_copy_destroy(made);
     found.manifest->sha256[0] = found.manifest->sha256[0] == '0' ? '1' : '0';
-    assert_int_equal(module_copy_create(found.manifest, root, 3, &made, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(module_copy_create(found.manifest, -1, root, 3, &made, &err), BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "changed since it was checked (sha256 "));
     assert_int_equal(count_copies(), 0);
     found_module_finish(&found);
@@ -263,11 +263,11 @@ static void a_folder_that_others_can_enter_is_refused(void **state)
     snprintf(path, sizeof(path), "%s/modules", root);
     assert_int_equal(mkdir(path, 0755), 0);
     assert_int_equal(chmod(path, 0755), 0);
-    assert_int_equal(module_copy_create(found.manifest, root, 2, &made, &err), BERTH_PERMISSION_DENIED);
+    assert_int_equal(module_copy_create(found.manifest, -1, root, 2, &made, &err), BERTH_PERMISSION_DENIED);
     assert_non_null(strstr(err.message, path));
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(symlink("/tmp", path), 0);
-    assert_int_equal(module_copy_create(found.manifest, root, 2, &made, &err), BERTH_PERMISSION_DENIED);
+    assert_int_equal(module_copy_create(found.manifest, -1, root, 2, &made, &err), BERTH_PERMISSION_DENIED);
     found_module_finish(&found);
 }
 
@@ -350,7 +350,7 @@ static int load_second_with_another(void)
     install_with_sibling("2", path);
     found_module_finish(&found);
     found_module_get(&found, path);
-    if (module_copy_create(found.manifest, root, 2, &made, &err) != BERTH_FAILED_PRECONDITION)
+    if (module_copy_create(found.manifest, -1, root, 2, &made, &err) != BERTH_FAILED_PRECONDITION)
         return 2;
     return strstr(err.message, "needs a daemon restart: ") != NULL &&
                    strstr(err.message, "/libfixture-sibling.so.0 changed") != NULL

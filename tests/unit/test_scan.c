@@ -123,6 +123,64 @@ static void a_name_that_is_no_text_is_shown_as_a_line(void **state)
     finish(&scan);
 }
 
+/* What a file was before counts, also where there is none by now; and it is judged as files are. */
+static void a_pin_stands_in_for_a_file(void **state)
+{
+    const char *const directories[] = {place.first, place.second};
+    struct catalog_fallback fallback = {0};
+    struct scan_pin pins[2] = {{.held_back = "9.0.0"}, {0}};
+    char paths[2][3 * PATH_MAX];
+    struct scan scan;
+
+    put("good", "kept");
+    put("standalone", "first/b.so");
+    put("twin_a", "first/c.so");
+    for (int i = 0; i < 2; i++) {
+        pins[i].fd = open(below("kept"), O_RDONLY | O_CLOEXEC);
+        snprintf(paths[i], sizeof(paths[i]), "%s/%s", place.first, i == 0 ? "b.so" : "a.so");
+        pins[i].path = paths[i];
+        assert_int_equal(fstat(pins[i].fd, &pins[i].opened), 0);
+        pins[i].status = pins[i].opened;
+    }
+    fallback.pins = pins;
+    fallback.pin_count = 1;
+    catalog_read(directories, 2, NULL, &fallback, &scan, &catalog);
+    assert_int_equal(scan.count, 2);
+    assert_true(ends_with(scan.files[0].path, "/first/b.so"));
+    assert_string_equal(scan.files[0].held_back, "9.0.0");
+    assert_string_equal(manifest_of(&scan.files[0])->module, "good");
+    assert_null(scan.files[1].held_back);
+    assert_int_equal(scan.warning_count, 1);
+    assert_non_null(
+        strstr(scan.warnings[0], "b.so: good 1.0.0 is used, held back from 9.0.0 on disk by a rollback"));
+    finish(&scan);
+
+    /* In the order of names, as if it were there. */
+    fallback.pin_count = 2;
+    catalog_read(directories, 2, NULL, &fallback, &scan, &catalog);
+    assert_int_equal(scan.count, 3);
+    assert_true(ends_with(scan.files[0].path, "/first/a.so"));
+    assert_string_equal(scan.files[0].held_back, "");
+    finish(&scan);
+
+    /* Overwritten, or written by somebody else: then the file counts, and the pin says why. */
+    assert_int_equal(chmod(below("kept"), 0666), 0);
+    catalog_read(directories, 2, NULL, &fallback, &scan, &catalog);
+    assert_string_equal(manifest_of(&scan.files[1])->module, "standalone");
+    assert_non_null(strstr(pins[0].objection, "/first/b.so: is not trusted"));
+    finish(&scan);
+    assert_int_equal(chmod(below("kept"), 0644), 0);
+    assert_int_equal(truncate(below("kept"), 100), 0);
+    catalog_read(directories, 2, NULL, &fallback, &scan, &catalog);
+    assert_string_equal(manifest_of(&scan.files[1])->module, "standalone");
+    assert_non_null(strstr(pins[0].objection, "/first/b.so: its earlier content was overwritten"));
+    finish(&scan);
+    for (int i = 0; i < 2; i++) {
+        free(pins[i].objection);
+        close(pins[i].fd);
+    }
+}
+
 static void files_come_by_directory_and_then_by_the_bytes_of_their_names(void **state)
 {
     struct scan scan;
@@ -397,6 +455,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test_in_place(files_come_by_directory_and_then_by_the_bytes_of_their_names),
+        test_in_place(a_pin_stands_in_for_a_file),
         test_in_place(a_name_that_is_no_text_is_shown_as_a_line),
         test_in_place(names_that_do_not_end_in_so_are_no_modules),
         test_in_place(a_bad_file_costs_that_file_only_and_its_reason_is_kept),
