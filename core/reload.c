@@ -11,6 +11,8 @@
 #include <config/tree/arena.h>
 #include <core/base/log.h>
 #include <core/change/change.h>
+#include <core/loading.h>
+#include <core/rollback.h>
 #include <core/users.h>
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
@@ -45,6 +47,16 @@ struct asked {
     /* Who stays stopped once it is done. */
     const char *const *stopped;
     size_t stopped_count;
+    /* The files that are held back once it is done. */
+    struct rollback_pins pins;
+    /* What ran of each plugin that gets another file. */
+    struct replaced {
+        const char *uri;
+        struct original *original;
+    } * replaced;
+    size_t replaced_count;
+    /* Why the content to go back to may not run; or NULL. */
+    const char *refusal;
     /* Of the subjects and the report. */
     struct berth_arena arena;
     LIST_HEAD(, berth_change_wait) waits;
@@ -71,6 +83,7 @@ struct reload {
     /* Plugins that stay stopped until somebody starts them. */
     char **stopped;
     size_t stopped_count;
+    struct rollback rollback;
 };
 
 static void on_turn(uv_idle_t *turn);
@@ -279,31 +292,35 @@ static void listing_finish(struct listing *listing)
 }
 
 struct search {
-    const struct reload *reload;
     const char *uri;
-    const struct settings *found;
+    const struct generation *found;
 };
 
-static bool find_settings(void *context, const struct generation *generation)
+static bool match_uri(void *context, const struct generation *generation)
 {
     struct search *search = context;
-    const struct survey *survey;
 
-    if (strcmp(generation_uri(generation), search->uri) != 0)
-        return true;
-    survey = survey_of(search->reload, generation->source.entry);
-    search->found = survey != NULL ? survey->settings : NULL;
-    return false;
+    if (strcmp(generation_uri(generation), search->uri) == 0)
+        search->found = generation;
+    return search->found == NULL;
+}
+
+static const struct generation *find_generation(const struct reload *reload, const char *uri)
+{
+    struct search search = {.uri = uri};
+
+    if (reload->perform != NULL)
+        perform_each(reload->perform, match_uri, &search);
+    return search.found;
 }
 
 static const struct settings *settings_of(const struct inspect *inspect, const char *uri)
 {
     const struct reload *reload = inspect->reload;
-    struct search search = {reload, uri, NULL};
+    const struct generation *generation = find_generation(reload, uri);
+    const struct survey *survey = generation != NULL ? survey_of(reload, generation->source.entry) : NULL;
 
-    if (reload->perform != NULL)
-        perform_each(reload->perform, find_settings, &search);
-    return search.found != NULL ? search.found : newest(reload)->settings;
+    return survey != NULL ? survey->settings : newest(reload)->settings;
 }
 
 /* What is wanted */
@@ -410,12 +427,14 @@ static const struct manifest *find_standby(void *context, const struct scan_file
     return manifest;
 }
 
-static struct survey *take_survey(const struct reload *reload, bool *ret_is_readable)
+/* @param pins  of `asked`. */
+static struct survey *take_survey(const struct reload *reload, struct scan_pin *pins, size_t pin_count,
+                                  bool *ret_is_readable)
 {
     struct standby standby = {.reload = reload};
-    const struct catalog_fallback fallback = {find_standby, &standby};
-    struct survey *survey =
-        survey_create(reload->options.settings, reload->perform != NULL ? &fallback : NULL, ret_is_readable);
+    const struct catalog_fallback fallback = {reload->perform != NULL ? find_standby : NULL, &standby, pins,
+                                              pin_count};
+    struct survey *survey = survey_create(reload->options.settings, &fallback, ret_is_readable);
 
     for (size_t i = 0; i < standby.count; i++)
         survey_borrow(survey, standby.items[i].from, standby.items[i].manifest);
@@ -423,11 +442,31 @@ static struct survey *take_survey(const struct reload *reload, bool *ret_is_read
     return survey;
 }
 
+/* What may not run any more is not gone back to; of what is held back already, the file is used. */
+static void judge_pins(struct asked *asked, struct survey *survey, struct scan_pin *pins)
+{
+    for (size_t i = asked->pins.count; i-- > 0;) {
+        if (pins[i].objection != NULL && asked->request.kind == BERTH_CHANGE_ROLLBACK &&
+            is_subject(asked, pins[i].path) && asked->refusal == NULL)
+            asked->refusal = copy_text(asked, pins[i].objection);
+        else if (pins[i].objection != NULL)
+            scan_warn(&survey->scan, "%s; so the installed file is used, which was held back by a rollback",
+                      pins[i].objection);
+        if (pins[i].objection != NULL)
+            rollback_pins_remove(&asked->pins, pins[i].path);
+        free(pins[i].objection);
+    }
+}
+
 /* @return could the daemon start with what it finds? If not, the problems say why. */
 static bool look(struct reload *reload, struct asked *asked)
 {
+    struct scan_pin *pins = rollback_pins_for_scan(&asked->pins);
     bool is_good;
-    struct survey *survey = take_survey(reload, &is_good);
+    struct survey *survey = take_survey(reload, pins, asked->pins.count, &is_good);
+
+    judge_pins(asked, survey, pins);
+    free(pins);
 
     asked->survey = survey;
     is_good = is_good && survey_check(survey);
@@ -441,7 +480,99 @@ static bool look(struct reload *reload, struct asked *asked)
 
 static bool reads_files(const struct asked *asked)
 {
-    return asked->request.kind == BERTH_CHANGE_RELOAD || asked->request.kind == BERTH_CHANGE_UPGRADE;
+    return asked->request.kind == BERTH_CHANGE_RELOAD || asked->request.kind == BERTH_CHANGE_UPGRADE ||
+           asked->request.kind == BERTH_CHANGE_ROLLBACK;
+}
+
+/* Which files are held back if all goes well */
+
+static const char *find_path(const struct reload *reload, const char *uri)
+{
+    const struct generation *generation = find_generation(reload, uri);
+
+    return generation != NULL && generation->source.entry->plugin->manifest->file != NULL
+               ? generation->source.entry->plugin->manifest->file->path
+               : NULL;
+}
+
+/* From here on, the subjects of a rollback are files: whatever each had, goes back together. */
+static enum berth_code go_back(struct reload *reload, struct asked *asked, struct berth_error *err)
+{
+    const struct berth_strings *subjects = &asked->request.subjects;
+    const char **paths = config_arena_allocate(&asked->arena, subjects->count * sizeof(*paths));
+    enum berth_code code = BERTH_OK;
+
+    for (size_t i = 0; i < subjects->count && code == BERTH_OK; i++) {
+        const char *path = find_path(reload, subjects->items[i]);
+
+        if (path == NULL)
+            return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" does not run",
+                                   subjects->items[i]);
+        paths[i] = copy_text(asked, path);
+        code = rollback_pins_add(&asked->pins, &reload->rollback, path, err);
+    }
+    if (code == BERTH_OK)
+        asked->request.subjects.items = paths;
+    return code;
+}
+
+static void take_installed(const struct reload *reload, struct asked *asked)
+{
+    for (size_t i = 0; i < asked->request.subjects.count; i++) {
+        const char *subject = asked->request.subjects.items[i];
+        bool is_path = strchr(subject, '/') != NULL;
+        const char *path = is_path ? subject : find_path(reload, subject);
+
+        if (path != NULL)
+            rollback_pins_remove(&asked->pins, path);
+    }
+}
+
+static enum berth_code find_pins(struct reload *reload, struct asked *asked, struct berth_error *err)
+{
+    if (!asked->request.is_dry_run)
+        rollback_review(&reload->rollback);
+    asked->pins = rollback_pins_copy(&reload->rollback);
+    if (asked->request.kind == BERTH_CHANGE_UPGRADE)
+        take_installed(reload, asked);
+    return asked->request.kind == BERTH_CHANGE_ROLLBACK ? go_back(reload, asked, err) : BERTH_OK;
+}
+
+static void note_replaced(struct reload *reload, struct asked *asked)
+{
+    const struct change *change = asked->change;
+
+    asked->replaced = config_arena_allocate(&asked->arena, change->work_count * sizeof(*asked->replaced));
+    for (size_t i = 0; i < change->step_count; i++) {
+        const struct change_step *step = &change->steps[i];
+        const struct generation *generation = step->action == CHANGE_UPGRADE || step->action == CHANGE_START
+                                                  ? find_generation(reload, step->uri)
+                                                  : NULL;
+        struct original *original = generation != NULL ? loading_original(&generation->source) : NULL;
+
+        if (original != NULL && !original_is_of(original, step->to->plugin->manifest->file))
+            asked->replaced[asked->replaced_count++] =
+                (struct replaced){copy_text(asked, step->uri), original_hold(original)};
+    }
+}
+
+/* What was upgraded can go back; where all was done, so do the files that are held back take effect. */
+static void keep_ways_back(struct reload *reload, struct asked *asked)
+{
+    for (size_t i = 0; i < asked->replaced_count; i++) {
+        const struct generation *generation = find_generation(reload, asked->replaced[i].uri);
+        const struct original *runs = generation != NULL ? loading_original(&generation->source) : NULL;
+
+        if (runs != NULL && runs != asked->replaced[i].original &&
+            registry_plugin_is_ready(generation->plugin) &&
+            strcmp(runs->path, asked->replaced[i].original->path) == 0)
+            rollback_note(&reload->rollback, asked->replaced[i].original);
+        original_drop(asked->replaced[i].original);
+    }
+    asked->replaced_count = 0;
+    if (asked->report.code == BERTH_OK && !asked->request.is_dry_run && reads_files(asked))
+        rollback_adopt(&reload->rollback, &asked->pins);
+    rollback_pins_finish(&asked->pins);
 }
 
 /* A module's path stands for its plugins. */
@@ -452,9 +583,9 @@ static void resolve_path(struct asked *asked, const char *path, const char **sub
     const struct plan *plan = asked->survey->plan;
     size_t before = *count;
 
-    for (size_t i = 0; i < plan->count && real != NULL && *count < most; i++)
+    for (size_t i = 0; i < plan->count && *count < most; i++)
         if (plan->entries[i].plugin->manifest->file != NULL &&
-            strcmp(plan->entries[i].plugin->manifest->file->path, real) == 0)
+            strcmp(plan->entries[i].plugin->manifest->file->path, real != NULL ? real : path) == 0)
             subjects[(*count)++] = plan->entries[i].plugin->uri;
     if (*count == before && *count < most)
         subjects[(*count)++] = path;
@@ -480,7 +611,7 @@ static struct change *compare(struct reload *reload, struct asked *asked, const 
     static const enum change_kind kinds[] = {
         [BERTH_CHANGE_RELOAD] = CHANGE_RELOAD,           [BERTH_CHANGE_START] = CHANGE_START_PLUGINS,
         [BERTH_CHANGE_STOP] = CHANGE_STOP_PLUGINS,       [BERTH_CHANGE_RESTART] = CHANGE_RESTART_PLUGINS,
-        [BERTH_CHANGE_UPGRADE] = CHANGE_UPGRADE_PLUGINS,
+        [BERTH_CHANGE_UPGRADE] = CHANGE_UPGRADE_PLUGINS, [BERTH_CHANGE_ROLLBACK] = CHANGE_ROLLBACK_PLUGINS,
     };
     const struct berth_strings subjects = resolve_subjects(asked);
     const struct change_request request = {
@@ -517,21 +648,42 @@ static enum berth_code refuse_for_problems(struct asked *asked, struct berth_err
                                                                       : "the configuration cannot be read");
 }
 
+static bool is_all_or_nothing(const struct asked *asked)
+{
+    return asked->request.is_atomic || asked->request.kind == BERTH_CHANGE_ROLLBACK;
+}
+
+/* What cannot be done as a whole is not begun. */
+static enum berth_code refuse_part(const struct change *change, struct berth_error *err)
+{
+    for (size_t i = 0; i < change->group_count; i++)
+        if (change->groups[i].code != BERTH_OK)
+            return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s; nothing was changed",
+                                   change->groups[i].reason);
+    return BERTH_OK;
+}
+
 /* Its turn has come; or plugins would not take their settings in place. */
 static enum berth_code begin(struct perform_request *request, const char *const *unwilling,
                              size_t unwilling_count, struct perform_work *ret_work, struct berth_error *err)
 {
     struct asked *asked = CONTAINER_OF(request, struct asked, perform);
     struct reload *reload = asked->reload;
+    enum berth_code code;
 
     if (asked->survey == NULL) {
         asked->begun_ns = uv_hrtime();
         asked->before = survey_hold(newest(reload));
         find_stopped(reload, asked);
+        code = find_pins(reload, asked, err);
+        if (code != BERTH_OK)
+            return code;
         if (!reads_files(asked))
             asked->survey = survey_derive(asked->before, asked->stopped, asked->stopped_count);
         else if (!look(reload, asked))
             return refuse_for_problems(asked, err);
+        if (asked->refusal != NULL)
+            return berth_error_set(err, BERTH_FAILED_PRECONDITION, "cannot roll back: %s", asked->refusal);
     }
     change_destroy(asked->change);
     asked->change = compare(reload, asked, unwilling, unwilling_count);
@@ -540,7 +692,12 @@ static enum berth_code begin(struct perform_request *request, const char *const 
         return berth_error_set(err, asked->change->code, "%s", asked->change->refusal);
     if (asked->request.is_dry_run)
         return berth_error_set(err, BERTH_CANCELLED, "a dry run");
+    code = is_all_or_nothing(asked) ? refuse_part(asked->change, err) : BERTH_OK;
+    if (code != BERTH_OK)
+        return code;
     remember_stopped(reload, asked);
+    if (asked->replaced == NULL)
+        note_replaced(reload, asked);
     if (newest(reload) != asked->survey && !is_the_same(asked->before, asked->survey, asked->change))
         adopt(reload, asked->survey);
     *ret_work = (struct perform_work){
@@ -548,7 +705,7 @@ static enum berth_code begin(struct perform_request *request, const char *const 
         .change = asked->change,
         .drain_ns = newest(reload)->settings->upgrade.drain_ns,
         .is_forced = asked->request.is_forced,
-        .is_atomic = asked->request.is_atomic,
+        .is_atomic = is_all_or_nothing(asked),
     };
     return BERTH_OK;
 }
@@ -600,6 +757,8 @@ static size_t copy_results(struct asked *asked, const struct perform_report *rep
     for (size_t i = 0; i < asked->report.step_count; i++) {
         const struct perform_result *result = find_result(report, steps[i].uri);
 
+        if (result == NULL && steps[i].code != BERTH_OK)
+            continue;
         if (result == NULL) {
             steps[i].code = BERTH_CANCELLED;
             steps[i].message = "not tried";
@@ -632,7 +791,7 @@ static void explain_stops(const struct reload *reload, const struct asked *asked
 
 static const char *name_of(enum berth_change_kind kind)
 {
-    static const char *const names[] = {"reload", "start", "stop", "restart", "upgrade"};
+    static const char *const names[] = {"reload", "start", "stop", "restart", "upgrade", "rollback"};
 
     return names[kind];
 }
@@ -679,8 +838,10 @@ static void copy_report(struct asked *asked, const struct perform_report *report
     *ret_done = copy_results(asked, report);
     if (report->code == BERTH_OK)
         return;
-    asked->report.code =
-        report->code == BERTH_UNAVAILABLE && report->result_count == 0 ? report->code : BERTH_ABORTED;
+    asked->report.code = report->result_count == 0 && (report->code == BERTH_UNAVAILABLE ||
+                                                       report->code == BERTH_FAILED_PRECONDITION)
+                             ? report->code
+                             : BERTH_ABORTED;
     asked->report.message = copy_text(asked, report->message);
 }
 
@@ -694,6 +855,7 @@ static void on_done(struct perform_request *request, const struct perform_report
     log_end(asked, done);
     if (asked->change != NULL && !asked->request.is_dry_run)
         explain_stops(reload, asked);
+    keep_ways_back(reload, asked);
     change_destroy(asked->change);
     asked->change = NULL;
     survey_drop(asked->survey);
@@ -735,7 +897,7 @@ static struct reload *of_table(const struct berth_inspect *table)
 
 static enum berth_code check_request(const struct berth_change_request *request, struct berth_error *err)
 {
-    if ((unsigned)request->kind > BERTH_CHANGE_UPGRADE)
+    if ((unsigned)request->kind > BERTH_CHANGE_ROLLBACK)
         return berth_error_set(err, BERTH_UNIMPLEMENTED, "this berthd does not know this kind of change");
     if ((request->kind == BERTH_CHANGE_RELOAD) != (request->subjects.count == 0))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s",
@@ -923,6 +1085,7 @@ void reload_destroy(struct reload *reload)
         survey_drop(reload->surveys[i]);
     for (size_t i = 0; i < reload->stopped_count; i++)
         free(reload->stopped[i]);
+    rollback_finish(&reload->rollback);
     free(reload->surveys);
     free(reload->stopped);
     free(reload);

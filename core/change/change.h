@@ -47,6 +47,8 @@ enum change_kind {
     CHANGE_RESTART_PLUGINS,
     /** Moves the subjects' modules to the files of the plan. */
     CHANGE_UPGRADE_PLUGINS,
+    /** The same; the plan has what ran before. */
+    CHANGE_ROLLBACK_PLUGINS,
 };
 
 /**

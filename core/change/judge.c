@@ -188,7 +188,8 @@ static void judge_for_restart(struct change_build *build, struct change_node *no
 static void judge_for_upgrade(struct change_build *build, struct change_node *node)
 {
     if (node->is_subject && !node->will)
-        refuse_subject(build, node, "upgrade");
+        refuse_subject(build, node,
+                       build->request->kind == CHANGE_ROLLBACK_PLUGINS ? "roll back" : "upgrade");
     else if (node->running != NULL || node->is_subject)
         judge_for_reload(build, node);
 }
@@ -236,8 +237,10 @@ static void narrow_upgrade(struct change_build *build)
             if (node->running == NULL && node->will)
                 judge_for_reload(build, node);
             if (node->is_subject && node->action == CHANGE_KEEP && node->will)
-                change_refuse(build, BERTH_FAILED_PRECONDITION, "%s already runs what is on disk: %s %s",
-                              node->uri, manifest_of(node->entry)->module, manifest_of(node->entry)->version);
+                change_refuse(build, BERTH_FAILED_PRECONDITION, "%s already runs %s: %s %s", node->uri,
+                              build->request->kind == CHANGE_ROLLBACK_PLUGINS ? "the earlier version"
+                                                                              : "what is on disk",
+                              manifest_of(node->entry)->module, manifest_of(node->entry)->version);
             continue;
         }
         if (node->action == CHANGE_KEEP)
@@ -297,12 +300,12 @@ void change_judge(struct change_build *build)
     static void (*const judges[])(struct change_build * build, struct change_node * node) = {
         [CHANGE_RELOAD] = judge_for_reload,           [CHANGE_START_PLUGINS] = judge_for_start,
         [CHANGE_STOP_PLUGINS] = judge_for_stop,       [CHANGE_RESTART_PLUGINS] = judge_for_restart,
-        [CHANGE_UPGRADE_PLUGINS] = judge_for_upgrade,
+        [CHANGE_UPGRADE_PLUGINS] = judge_for_upgrade, [CHANGE_ROLLBACK_PLUGINS] = judge_for_upgrade,
     };
 
     for (size_t i = 0; i < build->memory->count; i++)
         judges[build->request->kind](build, change_node_at(build, i));
-    if (build->request->kind == CHANGE_UPGRADE_PLUGINS) {
+    if (build->request->kind == CHANGE_UPGRADE_PLUGINS || build->request->kind == CHANGE_ROLLBACK_PLUGINS) {
         narrow_upgrade(build);
         require_new(build);
     }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <core/base/misuse.h>
+#include <core/scan/scan.h>
 
 #include "connections.h"
 #include "revision.h"
@@ -147,15 +148,29 @@ static void fill_from_manifest(struct berth_plugin_info *info, struct scratch *s
     info->transports = scratch->transports;
 }
 
+static bool is_same_content(const struct manifest *a, const struct manifest *b)
+{
+    return a->hash == b->hash &&
+           (a->file == NULL || b->file == NULL || verify_is_same_content(&a->file->status, &b->file->status));
+}
+
 /* NULL if it runs that, or does not run. */
 static const char *find_newest_version(const struct registry_plugin *plugin)
 {
-    const char *runs = plugin->entry->plugin->manifest->version, *newest;
+    const struct manifest *runs = plugin->entry->plugin->manifest, *newest;
 
-    if (!plugin->is_taken || plugin->planned == NULL || runs == NULL)
+    if (!plugin->is_taken || plugin->planned == NULL || runs->version == NULL)
         return NULL;
-    newest = plugin->planned->plugin->manifest->version;
-    return newest != NULL && strcmp(newest, runs) != 0 ? newest : NULL;
+    newest = plugin->planned->plugin->manifest;
+    return newest->version != NULL && !is_same_content(runs, newest) ? newest->version : NULL;
+}
+
+static const char *find_held_back(const struct registry_plugin *plugin)
+{
+    const struct manifest *planned =
+        plugin->planned != NULL && plugin->is_taken ? plugin->planned->plugin->manifest : NULL;
+
+    return planned != NULL && planned->file != NULL ? planned->file->held_back : NULL;
 }
 
 static void fill_from_registry(struct berth_plugin_info *info, struct scratch *scratch,
@@ -181,6 +196,7 @@ static void fill_from_registry(struct berth_plugin_info *info, struct scratch *s
     info->condition = plugin->condition;
     info->condition_reason = plugin->condition_reason;
     info->newest_version = find_newest_version(plugin);
+    info->held_back = find_held_back(plugin);
 }
 
 typedef bool (*visitor)(void *context, const struct berth_plugin_info *info);

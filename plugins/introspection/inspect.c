@@ -236,6 +236,8 @@ static bool describe(const struct berth_plugin_info *plugin, struct berth_wire_b
         isolation = introspection_isolation_create(plugin->isolation);
         message.isolation = isolation != NULL ? introspection_isolation_message(isolation) : NULL;
     }
+    if (BERTH_HAS(plugin, held_back) && plugin->held_back != NULL)
+        message.held_back = introspection_text(plugin->held_back[0] != '\0' ? plugin->held_back : "unknown");
     appended = fill_platforms(&message, plugin, &lists) && fill_exports(&message, plugin, &lists) &&
                fill_edges(&message, plugin, &lists) && fill_transports(&message, plugin, &lists) &&
                append_with_times(&message, &plugin->times, replies);

@@ -154,6 +154,7 @@ static void put_identity(struct berth_json_writer *json, const struct berth_plug
     berth_json_text(json, "version", plugin->version);
     berth_json_text(json, "newest_version",
                     BERTH_HAS(plugin, newest_version) ? plugin->newest_version : NULL);
+    berth_json_text(json, "held_back", BERTH_HAS(plugin, held_back) ? plugin->held_back : NULL);
     put_process(json, plugin);
     if (plugin->size > offsetof(struct berth_plugin_info, signer_comment)) {
         berth_json_text(json, "signer", plugin->signer);

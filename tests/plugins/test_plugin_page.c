@@ -559,19 +559,20 @@ static void a_process_and_a_newer_version_are_told(void **state)
         .uri = "a.v1.z",
         .version = "1.0",
         .newest_version = "1.1",
+        .held_back = "2.0",
         .isolation = &isolation,
     };
     struct berth_json_writer json = {0};
 
     report_plugin(&json, &plugin);
     berth_json_raw(&json, "", 1);
-    assert_non_null(strstr(json.bytes, "\"version\":\"1.0\",\"newest_version\":\"1.1\","
+    assert_non_null(strstr(json.bytes, "\"version\":\"1.0\",\"newest_version\":\"1.1\",\"held_back\":\"2.0\","
                                        "\"isolated\":true,\"process\":4711,\"restarts\":2"));
     berth_json_finish(&json);
     plugin.size = offsetof(struct berth_plugin_info, newest_version);
     report_plugin(&json, &plugin);
     berth_json_raw(&json, "", 1);
-    assert_non_null(strstr(json.bytes, "\"version\":\"1.0\",\"newest_version\":null,"
+    assert_non_null(strstr(json.bytes, "\"version\":\"1.0\",\"newest_version\":null,\"held_back\":null,"
                                        "\"isolated\":false,\"process\":null,\"restarts\":null"));
     berth_json_finish(&json);
 }

@@ -119,8 +119,8 @@ static const struct cli_command commands[] = {
     {"plugins ls", "[FILTER]...", "list plugins",
      "Prints TYPE, ID, PLATFORMS and STATUS, in the order in which the daemon starts plugins.\n"
      "FILTER is a containerd filter, such as 'type~=grpc,id==greeter'; a plugin is listed if any\n"
-     "of them matches. The column NOTE marks isolated plugins, plugins whose file on disk has another\n"
-     "version, and generations that run at the same time. It is omitted if it would be empty.\n",
+     "of them matches. The column NOTE marks isolated plugins, plugins whose file on disk differs or is\n"
+     "held back, and generations that run at the same time. It is omitted if it would be empty.\n",
      list_options, 0, SIZE_MAX, command_plugins_ls},
     {"plugins inspect", "URI", "show everything about a plugin",
      "Prints state, reason, origin, requirements, services, exports, times, costs, and each setting\n"
@@ -152,6 +152,11 @@ static const struct cli_command commands[] = {
      "Install the file first. All plugins of its module are upgraded together; other changes are left to\n"
      "a reload. If the installed version does not start, the old one keeps running.\n",
      change_options, 1, SIZE_MAX, command_plugins_upgrade},
+    {"plugins rollback", "URI...", "go back to what ran before the last upgrade",
+     "All plugins of the module go back together, to the version that ran before the last upgrade since the\n"
+     "daemon started. The installed file is held back: a reload leaves it alone until another one is\n"
+     "installed or `plugins upgrade` is run. The next start of the daemon uses the installed file.\n",
+     change_options, 1, SIZE_MAX, command_plugins_rollback},
     {"plugins explain", "URI", "same as explain", explain_help, json_options, 1, 1, command_explain},
     {"explain", "URI", "explain why a plugin is in its state, and what to do", explain_help, json_options, 1,
      1, command_explain},

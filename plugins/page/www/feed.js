@@ -74,7 +74,9 @@ export function processOf(p) {
 }
 
 // What is to be said of a plugin that is as it should be.
-const noteOf = p => [p.newest_version && `running ${p.version}, on disk ${p.newest_version}`, processOf(p)].filter(Boolean).join("; ");
+const onDisk = p => p.newest_version === p.version ? `another ${p.version} on disk` : `on disk ${p.newest_version}`;
+const noteOf = p => [p.newest_version && `running ${p.version}, ${onDisk(p)}`,
+  p.held_back != null && `running ${p.version}, held back from ${p.held_back || "unknown"} on disk`, processOf(p)].filter(Boolean).join("; ");
 
 export const remarkOf = p => reasonOf(p) || noteOf(p);
 

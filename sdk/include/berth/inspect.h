@@ -143,12 +143,17 @@ struct berth_plugin_info {
     /** The trusted comment of the signature: one line; NULL unless verified. */
     const char *signer_comment;
     /**
-     * The version that was found last, where a plugin runs that has another: it was not asked to move, or the
-     * newer one could not start. NULL otherwise.
+     * The version that was found last, where a plugin runs from another file: it was not asked to move, or
+     * the newer one could not start. The same as `version` if only the content differs. NULL otherwise.
      */
     const char *newest_version;
     /** NULL: it runs in the daemon. */
     const struct berth_isolation *isolation;
+    /**
+     * The version of the installed file, which is held back because the plugin was rolled back; "" if there
+     * is no file, or its version is not known. NULL: nothing is held back.
+     */
+    const char *held_back;
 };
 
 /** Something deprecated that still works. */
@@ -373,6 +378,9 @@ enum berth_change_kind {
     BERTH_CHANGE_RESTART = 3,
     /** Upgrade to the files that are installed in the plugin directories. */
     BERTH_CHANGE_UPGRADE = 4,
+    /** Back to what ran before the last upgrade of the subjects' modules. Their files are held back then: a
+     * reload leaves them alone until others are installed. */
+    BERTH_CHANGE_ROLLBACK = 5,
 };
 
 struct berth_change_request {

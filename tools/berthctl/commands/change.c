@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* berthctl reload and plugins start, stop, restart, upgrade: asks for a change, waits, prints what came of
- * it. */
+/* berthctl reload and plugins start, stop, restart, upgrade, rollback: asks for a change, waits, prints what
+ * came of it. */
 #include "command.h"
 
 #include <inttypes.h>
@@ -290,4 +290,9 @@ int command_plugins_restart(const struct command_options *options)
 int command_plugins_upgrade(const struct command_options *options)
 {
     return change(options, BERTH__CHANGE__V1__KIND__KIND_UPGRADE);
+}
+
+int command_plugins_rollback(const struct command_options *options)
+{
+    return change(options, BERTH__CHANGE__V1__KIND__KIND_ROLLBACK);
 }

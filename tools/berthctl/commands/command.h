@@ -81,6 +81,7 @@ int command_plugins_start(const struct command_options *options);
 int command_plugins_stop(const struct command_options *options);
 int command_plugins_restart(const struct command_options *options);
 int command_plugins_upgrade(const struct command_options *options);
+int command_plugins_rollback(const struct command_options *options);
 int command_call(const struct command_options *options);
 
 #endif

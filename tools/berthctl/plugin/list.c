@@ -33,7 +33,8 @@ static void clean(plugin_message *plugin)
                      plugin->condition_reason,
                      plugin->signer,
                      plugin->signer_comment,
-                     plugin->newest_version};
+                     plugin->newest_version,
+                     plugin->held_back};
 
     clean_all(texts, sizeof(texts) / sizeof(texts[0]));
     clean_all(plugin->requires, plugin->n_requires);

@@ -12,6 +12,11 @@ bool plugin_is_isolated(const plugin_message *plugin)
     return plugin->isolation != NULL;
 }
 
+bool plugin_has_twin(const plugin_message *plugin)
+{
+    return *plugin->newest_version != '\0' && strcmp(plugin->newest_version, plugin->version) == 0;
+}
+
 char *plugin_format_process(const plugin_message *plugin)
 {
     const Berth__Inspect__V1__Isolation *isolation = plugin->isolation;
@@ -51,9 +56,15 @@ char *plugin_note(const struct plugin_list *list, const plugin_message *plugin)
     if (has_another_generation(list, plugin))
         config_text_add(&text, "generation %llu, version %s", (unsigned long long)plugin->generation,
                         plugin->version);
-    if (*plugin->newest_version != '\0')
+    if (plugin_has_twin(plugin))
+        config_text_add(&text, "%srunning %s, another %s on disk", text.length > 0 ? "; " : "",
+                        plugin->version, plugin->newest_version);
+    else if (*plugin->newest_version != '\0')
         config_text_add(&text, "%srunning %s, on disk %s", text.length > 0 ? "; " : "", plugin->version,
                         plugin->newest_version);
+    if (*plugin->held_back != '\0')
+        config_text_add(&text, "%srunning %s, held back from %s on disk", text.length > 0 ? "; " : "",
+                        plugin->version, plugin->held_back);
     if (*process != '\0')
         config_text_add(&text, "%s%s", text.length > 0 ? "; " : "", process);
     free(process);

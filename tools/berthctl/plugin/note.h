@@ -8,6 +8,8 @@
 /** NULL if it has no such export. */
 /** Does it run in a process of its own? */
 bool plugin_is_isolated(const plugin_message *plugin);
+/** Does it run from another file than the installed one, of the same version? */
+bool plugin_has_twin(const plugin_message *plugin);
 /** "isolated in process 4711, 2 restarts", malloced; "" if it is not. */
 char *plugin_format_process(const plugin_message *plugin);
 /**

@@ -161,7 +161,10 @@ void plugin_print_text(struct table *table, const plugin_message *plugin)
     add_format(table, "Module:", "%s%s%s", plugin->module, *plugin->version == '\0' ? "" : " ",
                plugin->version);
     if (*plugin->newest_version != '\0')
-        add_format(table, "On disk:", "%s %s", plugin->module, plugin->newest_version);
+        add_format(table, "On disk:", "%s%s %s", plugin_has_twin(plugin) ? "another " : "", plugin->module,
+                   plugin->newest_version);
+    if (*plugin->held_back != '\0')
+        add_format(table, "On disk:", "%s %s, held back since a rollback", plugin->module, plugin->held_back);
     add_line(table, "Process:", process);
     add_isolation(table, plugin->isolation);
     add_line(table, "File:", plugin->path);
@@ -307,6 +310,7 @@ static void json_identity(struct config_json *json, const plugin_message *plugin
     json_text(json, "module", plugin->module);
     json_text(json, "version", plugin->version);
     json_text(json, "newest_version", plugin->newest_version);
+    json_text(json, "held_back", plugin->held_back);
     json_process(json, plugin);
     json_text(json, "signer", plugin->signer);
     config_json_bool(json, "signature_verified", plugin->signature_verified);

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way back from an upgrade: what ran before it runs again, and stays until another file is installed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+import protos
+from changing import Changing, Load
+from daemon import BUILD, Case
+from workshop import Plugin
+
+CALLER = "io.example.caller.v1.caller"
+STATEFUL = "io.example.stateful.v1.stateful"
+GREETER = "io.containerd.grpc.v1.greeter"
+
+
+def caller(**more):
+    return Plugin("io.example.caller.v1", "caller", **{"yaml": "upgrade: beside", **more})
+
+
+class Rollback(Changing, Case):
+    def setUp(self):
+        super().setUp()
+        self.workshop.add_default_modules("servers", "introspection")
+        self.workshop.add("caller", caller())
+
+    def ctl(self, daemon, *words, code=0):
+        done = subprocess.run([BUILD / "tools/berthctl/berthctl", "--address", daemon.address, *words], capture_output=True,
+                              text=True, timeout=60, check=False)
+        self.assertEqual(code, done.returncode, done.stdout + done.stderr)
+        return done
+
+    def listed(self, daemon, uri=CALLER):
+        listed = json.loads(self.ctl(daemon, "plugins", "ls", "--json").stdout)
+        plugin, = [plugin for plugin in listed if plugin["uri"] == uri]
+        return plugin
+
+    def assert_runs(self, daemon, version, held_back=None, uri=CALLER):
+        plugin = self.listed(daemon, uri)
+        self.assertEqual(("ready", version, held_back), (plugin["state"], plugin["version"], plugin["held_back"]))
+        return plugin
+
+    def upgraded(self, **more):
+        """A daemon in which caller 1.1.0 has taken the place of 1.0.0."""
+        daemon = self.start(**more)
+        self.workshop.add("caller", caller(), version="1.1.0")
+        self.ctl(daemon, "plugins", "upgrade", CALLER)
+        return daemon
+
+    def test_what_ran_before_runs_again_and_stays(self):
+        daemon = self.upgraded()
+        dry = self.ctl(daemon, "plugins", "rollback", "--dry-run", CALLER)
+        self.assertIn(f"upgrade     {CALLER}: caller 1.0.0 replaces 1.1.0\n            beside: no call waits\n", dry.stdout)
+        self.assert_runs(daemon, "1.1.0")
+        told = json.loads(self.ctl(daemon, "plugins", "rollback", "--json", CALLER).stdout)
+        step, = told["steps"]
+        self.assertEqual(("upgrade", CALLER, "1.1.0", "1.0.0", 3),
+                         tuple(step[key] for key in ("action", "uri", "from_version", "to_version", "generation")))
+        self.assert_runs(daemon, "1.0.0", held_back="1.1.0")
+        self.assertIn("running 1.0.0, held back from 1.1.0 on disk", self.ctl(daemon, "plugins", "ls").stdout)
+        self.assertRegex(self.ctl(daemon, "plugins", "inspect", CALLER).stdout,
+                         r"\nModule: +caller 1.0.0\nOn disk: +caller 1.1.0, held back since a rollback\n")
+        # The same content is held back, however often it is installed.
+        for _ in range(2):
+            done = self.ctl(daemon, "reload")
+            self.assertRegex(done.stdout, r"^0 of \d+ plugins changed\n$")
+            self.assertIn("caller.so: caller 1.0.0 is used, held back from 1.1.0 on disk by a rollback", done.stderr)
+            path = self.workshop.plugins / "caller.so"
+            shutil.copy(path, self.workshop.top / "again.so")
+            (self.workshop.top / "again.so").replace(path)
+        self.ctl(daemon, "plugins", "restart", CALLER)
+        self.assert_runs(daemon, "1.0.0", held_back="1.1.0")
+        self.workshop.add("caller", caller(), version="1.2.0")
+        self.assertIn("caller 1.2.0 replaces 1.0.0", self.ctl(daemon, "reload").stdout)
+        self.assert_runs(daemon, "1.2.0")
+
+    def test_whoever_asks_for_the_installed_file_gets_it(self):
+        daemon = self.upgraded()
+        self.ctl(daemon, "plugins", "rollback", CALLER)
+        self.assertIn("caller 1.1.0 replaces 1.0.0", self.ctl(daemon, "plugins", "upgrade", CALLER).stdout)
+        self.assert_runs(daemon, "1.1.0")
+        self.assertRegex(self.ctl(daemon, "reload").stdout, r"^0 of \d+ plugins changed\n$")
+
+    def test_a_rollback_can_be_rolled_back(self):
+        daemon = self.upgraded()
+        for version, held_back in (("1.0.0", "1.1.0"), ("1.1.0", None), ("1.0.0", "1.1.0")):
+            self.ctl(daemon, "plugins", "rollback", CALLER)
+            self.assert_runs(daemon, version, held_back)
+            self.assertRegex(self.ctl(daemon, "reload").stdout, r"^0 of \d+ plugins changed\n$")
+
+    def test_without_an_upgrade_there_is_no_way_back(self):
+        daemon = self.start()
+        self.assertIn("caller.so: its module was not upgraded since berthd started, so there is no earlier version to go back "
+                      "to; install the version you want", self.ctl(daemon, "plugins", "rollback", CALLER, code=1).stderr)
+        self.assertIn('plugin "io.example.nobody" does not run',
+                      self.ctl(daemon, "plugins", "rollback", "io.example.nobody", code=1).stderr)
+
+    def test_an_upgrade_that_failed_is_no_earlier_version(self):
+        daemon = self.upgraded()
+        self.workshop.add("caller", caller(init='return berth_error_set(err, BERTH_INTERNAL, "no luck");'), version="1.2.0")
+        self.ctl(daemon, "plugins", "upgrade", CALLER, code=4)
+        self.ctl(daemon, "plugins", "rollback", CALLER)
+        self.assert_runs(daemon, "1.0.0", held_back="1.2.0")
+
+    def test_the_installed_file_may_be_gone(self):
+        daemon = self.upgraded()
+        (self.workshop.plugins / "caller.so").unlink()
+        self.ctl(daemon, "plugins", "rollback", CALLER)
+        self.assert_runs(daemon, "1.0.0", held_back="unknown")
+        self.assertRegex(self.ctl(daemon, "reload").stdout, r"^0 of \d+ plugins changed\n$")
+        self.workshop.add("caller", caller(), version="1.2.0")
+        self.ctl(daemon, "reload")
+        self.assert_runs(daemon, "1.2.0")
+
+    def test_a_version_that_fails_later_gives_way(self):
+        daemon = self.start()
+        failing = caller(init='berth_fail(host, BERTH_INTERNAL, "out of luck");')
+        self.workshop.add("caller", failing, version="1.1.0")
+        self.ctl(daemon, "plugins", "upgrade", CALLER)
+        self.ctl(daemon, "plugins", "rollback", CALLER)
+        self.assert_runs(daemon, "1.0.0", held_back="1.1.0")
+
+    def test_trust_applies_to_what_ran_before(self):
+        daemon = self.upgraded()
+        self.workshop.write_config(trust={"minimum": {"caller": "1.1.0"}})
+        self.ctl(daemon, "reload")
+        done = self.ctl(daemon, "plugins", "rollback", CALLER, code=1)
+        self.assertRegex(done.stderr, r"cannot roll back: .*caller.so: .*1\.0\.0.*berthd\.yaml:\d+:\d+")
+        self.assert_runs(daemon, "1.1.0")
+        # What is held back already comes, where what runs may not run any more.
+        self.workshop.write_config()
+        self.ctl(daemon, "plugins", "rollback", CALLER)
+        self.workshop.write_config(trust={"minimum": {"caller": "1.1.0"}})
+        done = self.ctl(daemon, "reload")
+        self.assertIn("so the installed file is used, which was held back by a rollback", done.stderr)
+        self.assert_runs(daemon, "1.1.0")
+
+    def test_state_that_the_earlier_version_cannot_read_keeps_it_from_running(self):
+        code = """
+            static enum berth_code save(const struct berth_host *host, void *instance, const struct berth_state_writer *writer,
+                                        struct berth_error *err)
+            { (void)host, (void)instance, (void)writer, (void)err; return BERTH_OK; }
+            static enum berth_code load(const struct berth_host *host, void *instance, uint32_t version, const void *bytes,
+                                        size_t length, struct berth_error *err)
+            { (void)host, (void)instance, (void)version, (void)bytes, (void)length, (void)err; return BERTH_OK; }"""
+
+        def install(version, state):
+            self.workshop.add("stateful", Plugin(
+                "io.example.stateful.v1", "stateful", yaml=f"callbacks: [save_state, load_state]\nstate: {state}",
+                members=".save_state = save, .load_state = load"), code=code, version=version)
+
+        install("1.0.0", "{writes: 1, reads: [1]}")
+        daemon = self.start()
+        install("1.1.0", "{writes: 2, reads: [1, 2]}")
+        self.ctl(daemon, "plugins", "upgrade", STATEFUL)
+        for options in (["--dry-run"], []):
+            done = self.ctl(daemon, "plugins", "rollback", *options, STATEFUL, code=0 if options else 1)
+            self.assertIn("state", done.stdout)
+            self.assertRegex(done.stdout, "(not possible|failed): ")
+            self.assert_runs(daemon, "1.1.0", uri=STATEFUL)
+        self.assertRegex(self.ctl(daemon, "reload").stdout, r"^0 of \d+ plugins changed\n$")
+        self.ctl(daemon, "plugins", "rollback", "--force", STATEFUL)
+        self.assert_runs(daemon, "1.0.0", held_back="1.1.0", uri=STATEFUL)
+
+    def test_calls_go_on(self):
+        self.workshop.add_default_modules("greeter")
+        daemon = self.start()
+        self.upgrade(daemon, "greeter", GREETER)
+        before = self.listed(daemon, GREETER)["generation"]
+        load = Load(daemon.address, "/helloworld.Greeter/SayHello", protos.greeter.HelloRequest(name="Ada").SerializeToString())
+        self.addCleanup(load.kill)
+        load.wait()
+        for _ in range(20):
+            report = self.change(daemon, "ROLLBACK", GREETER)
+            self.assertEqual(0, report.code, report)
+            self.assertEqual([0], [step.code for step in report.steps], report)
+        self.assertGreater(load.stop().calls, 100)
+        self.assertEqual(before + 20, self.listed(daemon, GREETER)["generation"])
+
+
+    def test_an_isolated_plugin_goes_back_too(self):
+        self.go_back_isolated({})
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_an_isolated_plugin_with_its_own_user_goes_back_too(self):
+        for folder in [self.workshop.top, *self.workshop.top.parents]:
+            if folder.stat().st_mode & 0o001 == 0 and folder.is_relative_to(self.workshop.top.parent):
+                folder.chmod(0o711)
+        if any(folder.stat().st_mode & 0o001 == 0 for folder in self.workshop.plugins.parents):
+            self.skipTest("the scratch folder is private")
+        self.workshop.short.chmod(0o711)
+        self.go_back_isolated({"user": "nobody"})
+
+    def go_back_isolated(self, isolation):
+        self.workshop.write_config(isolation={CALLER: {"restart_delay": "5ms", **isolation}})
+        daemon = self.upgraded()
+        self.ctl(daemon, "plugins", "rollback", CALLER)
+        plugin = self.assert_runs(daemon, "1.0.0", held_back="1.1.0")
+        self.assertTrue(plugin["isolated"])
+        # Its process is started again from the same copy.
+        os.kill(plugin["process"], signal.SIGKILL)
+        end = time.monotonic() + 30
+        while self.listed(daemon)["process"] in (None, plugin["process"]):
+            self.assertLess(time.monotonic(), end, daemon.log)
+            time.sleep(0.05)
+        self.assert_runs(daemon, "1.0.0", held_back="1.1.0")
+        self.ctl(daemon, "plugins", "rollback", CALLER)
+        self.assert_runs(daemon, "1.1.0")
