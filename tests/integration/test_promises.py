@@ -411,6 +411,20 @@ class Servers(Promises):
         self.settle()
         self.assert_stops(self.daemon)
 
+    def test_http_answers_whoever_had_just_connected(self):
+        port = find_port()
+        self.workshop.add("answers", Plugin("io.berth.http.v1", "answers", members=".interface = &page"), code=PAGE)
+        self.begin("servers", "introspection", "http", plugins={"io.berth.server.v1.http": {"address": f"127.0.0.1:{port}"}},
+                   upgrade={"drain": "50ms"})
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as early:
+            time.sleep(0.2)
+            self.upgrade(self.daemon, "http", "io.berth.server.v1.http")
+            early.sendall(b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answer = early.makefile("rb").read().decode()
+        self.assertTrue(answer.startswith("HTTP/1.1 200 OK\r\n"), answer)
+        self.assertIn("Connection: close\r\n", answer)
+        self.assert_stops(self.daemon)
+
     def test_http(self):
         """Handlers of other plugins over connections that stay, and over one for each request."""
         ports = [find_port(), find_port()]

@@ -30,6 +30,11 @@
 /* Time for a client to read the last response and close, before input that was not read resets it. */
 #define LINGER_MS 1000
 
+/* How long a connection that is to end waits for a request on its way; for the first one of a connection
+ * whose server has a successor. */
+#define GRACE_MS 20
+#define FIRST_GRACE_MS 1000
+
 /* Of a response that waits: its memory is given back block by block while a slow client reads. */
 #define BLOCK_MAX ((size_t)64 * 1024)
 
@@ -86,6 +91,9 @@ struct server_http1 {
     bool is_lingering;
     bool is_finished;
     bool is_leaving;
+    /** A request that is on its way when the connection is to end is still answered. */
+    bool has_grace;
+    bool has_asked;
     bool is_paused;
 };
 
@@ -499,6 +507,7 @@ static void dispatch(struct server_http1 *peer)
     request->peer = &connection->peer.who;
     request->state = NULL;
     peer->closes = reader->closes;
+    peer->has_asked = true;
     peer->is_busy = true;
     peer->is_handled = true;
     if (!peer->is_call) {
@@ -691,7 +700,8 @@ static void process(struct server_connection *connection)
         finish_request(peer);
     if (!peer->is_busy && !peer->is_lingering && !peer->is_finished && count_held(peer) > 0)
         take_held(peer);
-    if (!peer->is_busy && peer->is_leaving && !peer->is_lingering && !http1_reader_is_inside(&peer->reader))
+    if (!peer->is_busy && peer->is_leaving && !peer->has_grace && !peer->is_lingering &&
+        !http1_reader_is_inside(&peer->reader))
         peer->is_finished = true;
 }
 
@@ -748,6 +758,13 @@ static const struct connection_protocol http1_protocol = {
     .finish = finish,
 };
 
+/* Nothing came. */
+static void end_grace(struct server_http1 *peer)
+{
+    peer->has_grace = false;
+    connection_touch(&peer->connection->base);
+}
+
 static void on_overdue(struct deadline *deadline)
 {
     struct server_http1 *peer = CONTAINER_OF(deadline, struct server_http1, deadline);
@@ -756,6 +773,8 @@ static void on_overdue(struct deadline *deadline)
         refuse(peer, 408, "the request took too long", true);
     else if (peer->is_lingering && peer->connection->base.writing != NULL)
         await(peer, LINGER_MS);
+    else if (peer->has_grace && !peer->is_lingering)
+        end_grace(peer);
     else
         connection_lose(&peer->connection->base,
                         peer->is_lingering ? "connection ended" : "timed out waiting for a request");
@@ -793,12 +812,22 @@ static bool is_receiving(const struct server_connection *connection)
     return connection->http1 != NULL && http1_reader_is_inside(&connection->http1->reader);
 }
 
-/* A response that has not begun announces the end of the connection; otherwise it just ends. */
+/*
+ * A response that has not begun announces the end of the connection; otherwise it just ends, once a request
+ * that crosses the end has had time to arrive. Whoever has just connected is about to ask.
+ */
 static void drain(struct server_connection *connection)
 {
+    struct server_http1 *peer = connection->http1;
+
     connection->drain_step = SERVER_DRAIN_FINAL;
-    if (connection->http1 != NULL)
-        connection->http1->is_leaving = true;
+    if (peer != NULL) {
+        peer->is_leaving = true;
+        if (!peer->is_busy && !peer->is_lingering && !http1_reader_is_inside(&peer->reader)) {
+            peer->has_grace = true;
+            await(peer, !peer->has_asked && connection->server->is_retired ? FIRST_GRACE_MS : GRACE_MS);
+        }
+    }
     connection_touch(&connection->base);
 }
 
