@@ -13,6 +13,7 @@ static asked_function *const functions[] = {
     [ASK_FORWARD] = asked_forward,
     [ASK_SUBSCRIBE] = asked_subscribe,
     [ASK_UNSUBSCRIBE] = asked_unsubscribe,
+    [ASK_STORE] = asked_store,
 };
 
 static void send_answer(struct crossing *crossing, uint32_t number, enum berth_code code,

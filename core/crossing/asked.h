@@ -13,7 +13,7 @@ typedef enum berth_code asked_function(struct crossing *crossing, struct packet_
                                        struct packet_writer *answer, struct berth_error *err);
 
 asked_function asked_get, asked_get_single, asked_each;
-asked_function asked_emit, asked_publish, asked_forward, asked_subscribe, asked_unsubscribe;
+asked_function asked_emit, asked_publish, asked_forward, asked_subscribe, asked_unsubscribe, asked_store;
 
 /**
  * The interface of this number, if it is of this kind.

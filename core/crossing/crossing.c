@@ -23,6 +23,7 @@ static void (*const takers[])(struct crossing *crossing, const struct packet *pa
     [PACKET_DESCRIPTORS] = descriptors_take,
     [PACKET_ASK] = asked_take,
     [PACKET_EVENTS_CREDIT] = events_take_credit,
+    [PACKET_STORE_COMMIT] = store_take,
 };
 
 /* What a worker had, by the kinds that keep something for it. */
@@ -60,11 +61,6 @@ void crossing_begin(struct crossing *crossing, const struct berth_host *host)
     crossing->requests.channel = crossing->channel;
 }
 
-void crossing_open(struct crossing *crossing, uv_loop_t *loop)
-{
-    log_open(crossing, loop);
-}
-
 static void on_flood_closed(uv_handle_t *handle)
 {
     struct crossing *crossing = CONTAINER_OF((uv_timer_t *)handle, struct crossing, flood_timer);
@@ -72,10 +68,25 @@ static void on_flood_closed(uv_handle_t *handle)
     crossing->on_closed(crossing);
 }
 
+static void rest(struct crossing *crossing)
+{
+    if (!crossing->is_closing || crossing->changes > 0)
+        return;
+    crossing->is_closing = false;
+    uv_close((uv_handle_t *)&crossing->flood_timer, on_flood_closed);
+}
+
+void crossing_open(struct crossing *crossing, uv_loop_t *loop)
+{
+    log_open(crossing, loop);
+    crossing->on_change_ended = rest;
+}
+
 void crossing_close(struct crossing *crossing, void (*on_closed)(struct crossing *crossing))
 {
     crossing->on_closed = on_closed;
-    uv_close((uv_handle_t *)&crossing->flood_timer, on_flood_closed);
+    crossing->is_closing = true;
+    rest(crossing);
 }
 
 void crossing_take(struct crossing *crossing, const struct packet *packet)

@@ -39,7 +39,14 @@ struct crossing {
     uv_timer_t flood_timer;
     /** What the worker uses of other plugins. */
     struct used used;
+    /** Changes of stores that have not ended, those of earlier workers included. */
+    size_t changes;
+    /** How the names of its buckets begin; NULL: with the plugin's URI. */
+    const char *store_prefix;
+    /** A change has ended: a close may have waited for it. */
+    void (*on_change_ended)(struct crossing *crossing);
     void (*on_closed)(struct crossing *crossing);
+    bool is_closing;
 };
 
 /** The first part is filled in. Aborts without memory. */

@@ -21,5 +21,6 @@ void asked_take(struct crossing *crossing, const struct packet *packet, struct p
 void used_end(struct crossing *crossing);
 void events_take_credit(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 void events_end(struct crossing *crossing);
+void store_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 
 #endif

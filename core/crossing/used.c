@@ -8,7 +8,9 @@
 #include <berth/types/deprecations.h>
 #include <berth/types/events.h>
 #include <berth/types/opt.h>
+#include <berth/types/store.h>
 
+#include <core/wire/reads.h>
 #include <sdk/base/memory.h>
 
 #include "asked.h"
@@ -24,6 +26,9 @@ static const struct {
     {BERTH_EXCHANGE_URI, ASK_INTERFACE_EXCHANGE},
 };
 
+/* Of every plugin of that type. */
+#define STORE_PREFIX BERTH_STORE_TYPE "."
+
 static bool crosses(const struct berth_ref *ref, enum ask_interface *ret_kind)
 {
     *ret_kind = ASK_INTERFACE_NONE;
@@ -34,7 +39,10 @@ static bool crosses(const struct berth_ref *ref, enum ask_interface *ret_kind)
             *ret_kind = crossing_interfaces[i].kind;
             return true;
         }
-    return false;
+    if (strncmp(ref->uri, STORE_PREFIX, strlen(STORE_PREFIX)) != 0)
+        return false;
+    *ret_kind = ASK_INTERFACE_STORE;
+    return true;
 }
 
 static const char *find_variable(const char *const *environment, const char *name)
@@ -55,6 +63,17 @@ static void put_opt(struct packet_writer *answer, const struct berth_ref *ref)
     packet_put_text(answer, opt->lib(ref->instance));
     packet_put_text(answer, find_variable(environment, "PATH="));
     packet_put_text(answer, find_variable(environment, "LD_LIBRARY_PATH="));
+}
+
+static void put_store(struct packet_writer *answer, const struct berth_ref *ref)
+{
+    const struct berth_store *store = ref->interface;
+    const struct berth_store_limits *limits = store->limits(ref->instance);
+    bool is_smaller = limits->max_change < READS_CHANGE_MAX;
+
+    packet_put_u64(answer, limits->max_value < READS_CHANGE_MAX ? limits->max_value : READS_CHANGE_MAX);
+    packet_put_u64(answer, limits->max_writes);
+    packet_put_u64(answer, is_smaller ? limits->max_change : READS_CHANGE_MAX);
 }
 
 /* The number of this interface, which it gets the first time. */
@@ -99,6 +118,8 @@ static enum berth_code put_ref(struct crossing *crossing, struct packet_writer *
     packet_put_u64(answer, ref->generation);
     if (kind == ASK_INTERFACE_OPT)
         put_opt(answer, ref);
+    else if (kind == ASK_INTERFACE_STORE)
+        put_store(answer, ref);
     return BERTH_OK;
 }
 
@@ -184,6 +205,7 @@ void used_end(struct crossing *crossing)
     for (size_t i = 0; i < used->ref_count; i++)
         free(used->refs[i].uri);
     used->ref_count = 0;
+    used->worker++;
     used->answered_at = 0;
     used->events_waiting = 0;
 }

@@ -19,6 +19,8 @@ struct used {
         void *instance;
     } refs[ASK_REFS_MAX];
     size_t ref_count;
+    /** Counts workers. */
+    uint64_t worker;
     /** Bytes that the channel had sent once the last answer was among them. */
     uint64_t answered_at;
     /** Hashes of the ids of its deprecations, of all its workers: a restart is not to allow for more. */

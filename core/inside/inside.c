@@ -225,6 +225,7 @@ static void (*const takers[])(struct inside *inside, const struct packet *packet
     [PACKET_PING] = take_ping,
     [PACKET_EVENT] = events_take,
     [PACKET_EVENTS_ENDED] = events_take_end,
+    [PACKET_STORE_COMMITTED] = store_take_committed,
 };
 
 static void on_packet(struct channel *channel, const struct packet *packet)

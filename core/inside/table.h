@@ -13,6 +13,7 @@
 #include <berth/types/deprecations.h>
 #include <berth/types/events.h>
 #include <berth/types/opt.h>
+#include <berth/types/store.h>
 
 #include <core/wire/ask.h>
 #include <core/wire/start.h>
@@ -121,11 +122,17 @@ struct used_interface {
     /** As its plugin says it; of ASK_INTERFACE_OPT alone. */
     char *bin, *lib;
     char **environment;
+    /** What its functions are called with; the record itself, unless it is a store. */
+    void *instance;
 };
 
 extern const struct berth_opt used_opt;
 extern const struct berth_deprecations used_deprecations;
 extern const struct berth_exchange used_exchange;
+extern const struct berth_store used_store;
+/** @return the instance of `used_store`; NULL if the answer cannot be read. */
+void *store_create(struct used_interface *used, struct packet_reader *reader);
+void store_take_committed(struct inside *inside, const struct packet *packet, struct packet_reader *reader);
 
 void used_fill(struct berth_host *table);
 void events_take(struct inside *inside, const struct packet *packet, struct packet_reader *reader);

@@ -50,6 +50,8 @@ static const void *table_of_kind(enum ask_interface kind)
         return &used_deprecations;
     case ASK_INTERFACE_EXCHANGE:
         return &used_exchange;
+    case ASK_INTERFACE_STORE:
+        return &used_store;
     }
     return NULL;
 }
@@ -88,6 +90,16 @@ static void read_opt(struct used_interface *used, struct packet_reader *reader, 
     used->environment = make_environment(path, library_path);
 }
 
+static bool read_store(struct used_interface *used, struct packet_reader *reader, bool is_known)
+{
+    if (!is_known)
+        used->instance = store_create(used, reader);
+    else
+        for (int i = 0; i < 3; i++)
+            packet_get_u64(reader);
+    return used->instance != NULL;
+}
+
 /* Each interface once, as long as the process lives. @return false if the answer cannot be read. */
 static bool read_ref(struct inside *inside, struct packet_reader *reader, struct berth_ref *ret_ref)
 {
@@ -110,11 +122,15 @@ static bool read_ref(struct inside *inside, struct packet_reader *reader, struct
                                         .kind = kind,
                                         .uri = memory_copy(uri),
                                         .generation = generation};
+    if (!is_known)
+        used->instance = kind != ASK_INTERFACE_NONE ? used : NULL;
     if (kind == ASK_INTERFACE_OPT)
         read_opt(used, reader, is_known);
+    if (kind == ASK_INTERFACE_STORE && !read_store(used, reader, is_known))
+        return false;
     *ret_ref = (struct berth_ref){.uri = used->uri,
                                   .interface = table_of_kind(kind),
-                                  .instance = kind != ASK_INTERFACE_NONE ? used : NULL,
+                                  .instance = used->instance,
                                   .generation = used->generation};
     return !reader->is_bad;
 }

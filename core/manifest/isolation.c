@@ -7,6 +7,7 @@
 #include <berth/types/deprecations.h>
 #include <berth/types/events.h>
 #include <berth/types/opt.h>
+#include <berth/types/store.h>
 
 const char *manifest_find_obstacle(const struct manifest_plugin *plugin)
 {
@@ -30,5 +31,5 @@ bool manifest_interface_crosses(const struct manifest_plugin *plugin)
     for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++)
         if (strcmp(plugin->uri, uris[i]) == 0)
             return true;
-    return false;
+    return strcmp(plugin->type, BERTH_STORE_TYPE) == 0;
 }

@@ -35,6 +35,9 @@ enum ask_kind {
     ASK_SUBSCRIBE,
     /** Number of the subscription. */
     ASK_UNSUBSCRIBE,
+    /** Number of the interface, what to read (an operation of wire/reads.h, bucket, key), and all that was
+     * read before in the same view. Answer: a count, and for each a code, a message, key and value. */
+    ASK_STORE,
 };
 
 enum ask_interface {
@@ -44,7 +47,9 @@ enum ask_interface {
     ASK_INTERFACE_OPT,
     ASK_INTERFACE_DEPRECATIONS,
     ASK_INTERFACE_EXCHANGE,
-    ASK_INTERFACE_LAST = ASK_INTERFACE_EXCHANGE,
+    /** Its three limits. */
+    ASK_INTERFACE_STORE,
+    ASK_INTERFACE_LAST = ASK_INTERFACE_STORE,
 };
 
 #endif

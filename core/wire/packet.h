@@ -50,6 +50,8 @@ enum packet_type {
     PACKET_EVENT,
     /** A subscription is over: its number, a code and a message. */
     PACKET_EVENTS_ENDED,
+    /** A change of the store has ended: its number, a code and a message. */
+    PACKET_STORE_COMMITTED,
 
     /* Both ways */
     PACKET_MESSAGE,
@@ -74,6 +76,9 @@ enum packet_type {
     PACKET_ASK,
     /** As many more bytes of events are welcome. */
     PACKET_EVENTS_CREDIT,
+    /** A change of a store: number of the interface, its own, what was read (wire/reads.h), and what is
+     * written: bucket, key, whether it is removed, value. */
+    PACKET_STORE_COMMIT,
     PACKET_HEADER,
     PACKET_TRAILER,
     PACKET_SEND_HEADERS,

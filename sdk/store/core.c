@@ -160,6 +160,7 @@ static enum fit run_one(struct berth_store_core *core, struct berth_store_update
     store_overlay_begin(&core->overlay);
     code = update->change(update, &view, &err);
     store_update_mark(update, STORE_UPDATE_FAILED, view.failure != BERTH_OK);
+    core->is_outdated |= view.failure == BERTH_ABORTED;
     if (view.failure != BERTH_OK)
         refuse(core, update, view.failure, core->sentence.message);
     else if (code != BERTH_OK)
@@ -300,6 +301,11 @@ static void run_batch(struct berth_store_core *core)
     }
     run_waiting(core);
     store_bracket_close(core);
+    if (core->is_outdated) {
+        core->is_outdated = false;
+        end_batch(core, BERTH_ABORTED, "what was read has changed");
+        return;
+    }
     if (!needs_commit(core)) {
         end_batch(core, BERTH_OK, NULL);
         return;

@@ -46,6 +46,8 @@ struct berth_store_core {
     struct store_overlay overlay;
     struct berth_store_batch batch;
     bool is_committing;
+    /* A change of the batch found its view out of date (BERTH_ABORTED): all run again. */
+    bool is_outdated;
     /* Receives the engine's result of a commit. */
     void (*on_committed)(struct berth_store_core *core, enum berth_code code, const char *message);
     /* The error of the running change's view. */

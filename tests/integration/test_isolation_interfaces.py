@@ -138,5 +138,90 @@ class Events(Interfaces):
         self.assert_stops(daemon)
 
 
+class Store(Interfaces):
+    BUCKET = f"{USER}/things"
+
+    def setUp(self):
+        super().setUp()
+        self.workshop.add_default_modules("store-lmdb", "namespaces", "namespace")
+
+    def test_entries_are_read_and_changed_alike(self):
+        both = []
+        for is_isolated in (False, True):
+            bucket = f"{self.BUCKET}/{int(is_isolated)}"
+            daemon = self.begin_user(is_isolated)
+            both.append([self.ask(daemon, word) for word in (
+                f"list {bucket}", f"put {bucket} a 1", f"put {bucket} b 2", f"add {bucket} b", f"add {bucket} c", f"list {bucket}",
+                f"put {bucket} a fail", f"put {bucket} a", f"list {bucket}", f"list {USER}?", f"put {USER}? a 1")])
+            self.assert_stops(daemon)
+        self.assertEqual(both[0], both[1])
+        answers = both[1]
+        self.assertEqual("a=1 b=3 c=1 of 3", answers[5])
+        self.assertEqual("FAILED_PRECONDITION: asked to fail", answers[6])
+        self.assertEqual("a= b=3 c=1 of 3", answers[8])
+        self.assertIn("INVALID_ARGUMENT", answers[9])
+
+    def test_entries_outlive_the_process_and_the_sandbox(self):
+        daemon = self.begin_user()
+        self.assertEqual("OK", self.ask(daemon, f"put {self.BUCKET} a 1"))
+        self.kill(daemon)
+        self.assertEqual("a=1 of 1", self.ask(daemon, f"list {self.BUCKET}"))
+        self.assert_stops(daemon)
+        daemon = self.begin_user(False)
+        self.assertEqual("a=1 of 1", self.ask(daemon, f"list {self.BUCKET}"))
+        self.assert_stops(daemon)
+
+    def test_buckets_of_others_are_out_of_reach(self):
+        daemon = self.begin_user(False)
+        self.assertEqual("OK", self.ask(daemon, "put others a 1"))
+        self.assertEqual("OK", self.ask(daemon, f"put {self.BUCKET} a 1"))
+        self.assert_stops(daemon)
+        daemon = self.begin_user()
+        for word in ("list others", "put others a 2", "add others a"):
+            self.assertIn("may only use buckets whose names begin with its URI", self.ask(daemon, word))
+        self.assertEqual(f"{self.BUCKET} ", self.ask(daemon, "buckets"))
+        self.assert_stops(daemon)
+
+    def test_changes_at_once_are_all_made(self):
+        daemon = self.begin_user()
+        with grpc.insecure_channel(f"unix:{daemon.address}") as channel:
+            do = channel.unary_unary("/berth.test.User/Do")
+            calls = [do.future(f"add {self.BUCKET} n".encode(), timeout=PATIENCE) for _ in range(200)]
+            self.assertEqual({b"OK"}, {call.result() for call in calls})
+        self.assertEqual("n=200 of 1", self.ask(daemon, f"list {self.BUCKET}"))
+        self.assert_stops(daemon)
+
+    def test_more_entries_than_a_page_and_than_a_snapshot_may_read(self):
+        daemon = self.begin_user()
+        with grpc.insecure_channel(f"unix:{daemon.address}") as channel:
+            do = channel.unary_unary("/berth.test.User/Do")
+            for first in (0, 1000):
+                calls = [do.future(f"put {self.BUCKET} {number:04} {number}".encode(), timeout=PATIENCE) for number in range(first, first + 1000 - 900 * (first > 0))]
+                self.assertEqual({b"OK"}, {call.result() for call in calls})
+                answer = self.ask(daemon, f"list {self.BUCKET}")
+                if first == 0:
+                    self.assertEqual("0000=0 0001=1 0002=2 of 1000", answer)
+        self.assertIn("RESOURCE_EXHAUSTED: an isolated plugin may read 1024 entries", answer)
+        self.assert_stops(daemon)
+
+    def test_a_process_that_is_killed_while_it_writes(self):
+        daemon = self.begin_user()
+        with grpc.insecure_channel(f"unix:{daemon.address}") as channel:
+            do = channel.unary_unary("/berth.test.User/Do")
+            made = 0
+            for _ in range(3):
+                self.assertIn(" ", self.ask(daemon, "seen"))
+                calls = [do.future(f"add {self.BUCKET} n".encode(), timeout=PATIENCE) for _ in range(50)]
+                self.kill(daemon)
+                for call in calls:
+                    try:
+                        made += call.result() == b"OK"
+                    except grpc.RpcError as error:
+                        self.assertEqual(grpc.StatusCode.UNAVAILABLE, error.code())
+        number = int(self.ask(daemon, f"list {self.BUCKET}").split("=")[1].split()[0]) if made else 0
+        self.assertGreaterEqual(number, made)
+        self.assert_stops(daemon)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -129,7 +129,9 @@ struct berth_store {
      * @param ret_value  lives until the snapshot ends; in a change until `change` returns, regardless of
      *                   later writes. Not aligned.
      * @return BERTH_OK; BERTH_NOT_FOUND, without a message; BERTH_INVALID_ARGUMENT for names out of bounds;
-     *         BERTH_DATA_LOSS if the entry is corrupt.
+     *         BERTH_DATA_LOSS if the entry is corrupt. In an isolated plugin also BERTH_ABORTED, if what the
+     *         snapshot has read has changed; BERTH_PERMISSION_DENIED for a bucket that is not its own;
+     *         BERTH_RESOURCE_EXHAUSTED past what it may read; and what `begin` returns.
      */
     enum berth_code (*get)(struct berth_store_txn *txn, const char *bucket, struct berth_store_bytes key,
                            struct berth_store_bytes *ret_value, struct berth_error *err);

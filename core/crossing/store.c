@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A store as a worker has it. Nothing of a worker runs in a transaction: it reads in pages, each from a
+ * snapshot of its own in which all that it read before is compared first, and it changes by one list of
+ * writes, before which the same comparison is made inside the real change. So the daemon keeps no state of a
+ * worker's view, and a view that is out of date ends with BERTH_ABORTED. A worker sees only buckets whose
+ * names begin with the URI of its plugin.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <core/wire/reads.h>
+
+#include "asked.h"
+#include "kinds.h"
+
+/* One change, from the packet until the store has ended it. */
+struct crossing_change {
+    struct berth_store_update update;
+    struct crossing *crossing;
+    /** Of the worker that asked for it; another one is not told. */
+    uint64_t worker;
+    uint32_t number;
+    const struct berth_store *store;
+    size_t length;
+    uint8_t body[];
+};
+
+struct read {
+    enum reads_operation operation;
+    const char *bucket;
+    struct berth_store_bytes key;
+};
+
+static bool is_own(const struct crossing *crossing, const char *bucket)
+{
+    const char *prefix = crossing->store_prefix != NULL ? crossing->store_prefix : crossing->plugin->uri;
+
+    return strncmp(bucket, prefix, strlen(prefix)) == 0;
+}
+
+static enum berth_code refuse_bucket(const struct crossing *crossing, const char *bucket,
+                                     struct berth_error *err)
+{
+    return berth_error_set(
+        err, BERTH_PERMISSION_DENIED,
+        "bucket \"%.200s\": %s is isolated and may only use buckets whose names begin with "
+        "its URI",
+        bucket, crossing->plugin->uri);
+}
+
+static bool get_read(struct packet_reader *reader, struct read *read)
+{
+    read->operation = (enum reads_operation)packet_get_u8(reader);
+    read->bucket = packet_get_text(reader);
+    read->key.data = packet_get_bytes(reader, &read->key.length);
+    if (read->operation > READS_NEXT_BUCKET || strlen(read->bucket) > BERTH_STORE_BUCKET_MAX)
+        reader->is_bad = true;
+    return !reader->is_bad;
+}
+
+/* @param bucket  of READS_NEXT_BUCKET: where the name is, which the entry's key borrows. */
+static enum berth_code perform(const struct crossing *crossing, const struct berth_store *store,
+                               struct berth_store_txn *txn, const struct read *read,
+                               struct berth_store_entry *ret_entry, char bucket[BERTH_STORE_BUCKET_MAX + 1],
+                               struct berth_error *err)
+{
+    const char *after = read->bucket;
+    enum berth_code code;
+
+    *ret_entry = (struct berth_store_entry){{"", 0}, {"", 0}};
+    if (read->operation != READS_NEXT_BUCKET && !is_own(crossing, read->bucket))
+        return refuse_bucket(crossing, read->bucket, err);
+    if (read->operation == READS_GET)
+        return store->get(txn, read->bucket, read->key, &ret_entry->value, err);
+    if (read->operation == READS_NEXT)
+        return store->next(txn, read->bucket, read->key, ret_entry, err);
+    do {
+        code = store->next_bucket(txn, after, bucket, err);
+        after = bucket;
+    } while (code == BERTH_OK && !is_own(crossing, bucket));
+    if (code == BERTH_OK)
+        ret_entry->key = berth_store_text(bucket);
+    return code;
+}
+
+/* What can be an answer, and is not a failure of the store. */
+static bool is_answer(enum berth_code code)
+{
+    return code == BERTH_OK || code == BERTH_NOT_FOUND || code == BERTH_DATA_LOSS;
+}
+
+/*
+ * Reads all of the list again.
+ * @return BERTH_OK; BERTH_ABORTED if something is different; what the store fails with.
+ */
+static enum berth_code compare(const struct crossing *crossing, const struct berth_store *store,
+                               struct berth_store_txn *txn, struct packet_reader *reader,
+                               struct berth_error *err)
+{
+    uint32_t count = packet_get_count(reader, 1 + 5 + 4 + 8);
+    size_t bytes = 0;
+
+    if (count > READS_MAX)
+        reader->is_bad = true;
+    for (uint32_t i = 0; i < count && !reader->is_bad; i++) {
+        char bucket[BERTH_STORE_BUCKET_MAX + 1];
+        struct berth_store_entry entry;
+        struct read read;
+        enum berth_code code;
+        uint64_t hash;
+
+        if (!get_read(reader, &read))
+            break;
+        hash = packet_get_u64(reader);
+        code = perform(crossing, store, txn, &read, &entry, bucket, err);
+        if (!is_answer(code))
+            return code;
+        if (code != BERTH_OK)
+            entry.value = (struct berth_store_bytes){"", 0};
+        bytes += entry.value.length;
+        if (bytes > READS_BYTES_MAX)
+            return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                                   "an isolated plugin may read %u MiB in one snapshot or change",
+                                   READS_BYTES_MAX >> 20);
+        if (reads_hash(code, entry.key, entry.value) != hash)
+            return berth_error_set(err, BERTH_ABORTED, "bucket \"%s\": changed while it was read",
+                                   read.bucket);
+    }
+    return reader->is_bad ? berth_error_set(err, BERTH_INVALID_ARGUMENT, "reads that cannot be read")
+                          : BERTH_OK;
+}
+
+static void put_entry(struct packet_writer *answer, enum berth_code code, const char *message,
+                      const struct berth_store_entry *entry)
+{
+    packet_put_u8(answer, (uint8_t)code);
+    packet_put_text(answer, code == BERTH_DATA_LOSS ? message : "");
+    packet_put_bytes(answer, entry->key.data, entry->key.length);
+    packet_put_bytes(answer, code == BERTH_OK ? entry->value.data : "",
+                     code == BERTH_OK ? entry->value.length : 0);
+}
+
+/* One read, and of entries in a row those that follow, too. */
+static enum berth_code answer_read(const struct crossing *crossing, const struct berth_store *store,
+                                   struct berth_store_txn *txn, struct read *read,
+                                   struct packet_writer *answer, struct berth_error *err)
+{
+    struct packet_writer page = {0};
+    enum berth_code code = BERTH_OK;
+    uint32_t count = 0;
+
+    do {
+        char bucket[BERTH_STORE_BUCKET_MAX + 1];
+        struct berth_store_entry entry;
+
+        code = perform(crossing, store, txn, read, &entry, bucket, err);
+        if (!is_answer(code))
+            break;
+        if (entry.value.length > PACKET_MESSAGE_MAX) {
+            code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                                   "bucket \"%s\": the value exceeds 16 MiB, the limit of isolated plugins",
+                                   read->bucket);
+            break;
+        }
+        put_entry(&page, code, err->message, &entry);
+        count++;
+        read->key = entry.key;
+    } while (read->operation == READS_NEXT && code == BERTH_OK && count < READS_PAGE_ENTRIES &&
+             page.length < READS_PAGE_BYTES);
+    packet_put_u32(answer, count);
+    packet_put_raw(answer, page.bytes, page.length);
+    answer->is_bad |= page.is_bad;
+    packet_writer_finish(&page);
+    return count > 0 ? BERTH_OK : code;
+}
+
+enum berth_code asked_store(struct crossing *crossing, struct packet_reader *reader,
+                            struct packet_writer *answer, struct berth_error *err)
+{
+    uint32_t number = packet_get_u32(reader);
+    void *instance;
+    const struct berth_store *store = used_find(crossing, number, ASK_INTERFACE_STORE, reader, &instance);
+    struct berth_store_txn *txn;
+    struct read read;
+    enum berth_code code;
+
+    if (store == NULL || !get_read(reader, &read))
+        return BERTH_INVALID_ARGUMENT;
+    code = store->begin(instance, &txn, err);
+    if (code != BERTH_OK)
+        return code;
+    code = compare(crossing, store, txn, reader, err);
+    if (code == BERTH_OK)
+        code = answer_read(crossing, store, txn, &read, answer, err);
+    store->end(txn);
+    return code;
+}
+
+/* Changes */
+
+static enum berth_code write_all(const struct crossing_change *change, struct berth_store_txn *txn,
+                                 struct packet_reader *reader, struct berth_error *err)
+{
+    uint32_t count = packet_get_count(reader, 5 + 4 + 1 + 4);
+    enum berth_code code = BERTH_OK;
+
+    for (uint32_t i = 0; i < count && code == BERTH_OK; i++) {
+        const char *bucket = packet_get_text(reader);
+        struct berth_store_bytes key, value;
+        bool is_removed;
+
+        key.data = packet_get_bytes(reader, &key.length);
+        is_removed = packet_get_u8(reader) != 0;
+        value.data = packet_get_bytes(reader, &value.length);
+        if (reader->is_bad)
+            return berth_error_set(err, BERTH_INVALID_ARGUMENT, "writes that cannot be read");
+        if (!is_own(change->crossing, bucket))
+            code = refuse_bucket(change->crossing, bucket, err);
+        else if (is_removed)
+            code = change->store->remove(txn, bucket, key, err);
+        else
+            code = change->store->put(txn, bucket, key, value, err);
+    }
+    return code;
+}
+
+static enum berth_code on_change(struct berth_store_update *update, struct berth_store_txn *txn,
+                                 struct berth_error *err)
+{
+    struct crossing_change *change = (struct crossing_change *)update;
+    struct packet_reader reader = {.at = change->body, .left = change->length};
+    enum berth_code code = compare(change->crossing, change->store, txn, &reader, err);
+
+    return code == BERTH_OK ? write_all(change, txn, &reader, err) : code;
+}
+
+static void say_end(struct crossing *crossing, uint32_t number, enum berth_code code, const char *message)
+{
+    struct packet_writer *writer = channel_write(crossing->channel);
+
+    packet_begin(writer, PACKET_STORE_COMMITTED, 0, 0);
+    packet_put_u32(writer, number);
+    packet_put_u32(writer, (uint32_t)code);
+    packet_put_text(writer, message);
+    packet_end(writer);
+}
+
+static void on_done(struct berth_store_update *update, enum berth_code code, const char *message)
+{
+    struct crossing_change *change = (struct crossing_change *)update;
+    struct crossing *crossing = change->crossing;
+
+    if (change->worker == crossing->used.worker)
+        say_end(crossing, change->number, code, message);
+    free(change);
+    crossing->changes--;
+    if (crossing->on_change_ended != NULL)
+        crossing->on_change_ended(crossing);
+}
+
+void store_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader)
+{
+    uint32_t ref = packet_get_u32(reader), number = packet_get_u32(reader);
+    void *instance;
+    const struct berth_store *store = used_find(crossing, ref, ASK_INTERFACE_STORE, reader, &instance);
+    struct crossing_change *change;
+
+    if (store == NULL || reader->left > READS_CHANGE_MAX + (1u << 20)) {
+        channel_break(crossing->channel, "sent a change of the store that cannot be read");
+        return;
+    }
+    change = crossing->changes < READS_PENDING_MAX ? malloc(sizeof(*change) + reader->left) : NULL;
+    if (change == NULL) {
+        say_end(crossing, number, BERTH_RESOURCE_EXHAUSTED,
+                "too many changes of an isolated plugin wait for the store");
+        return;
+    }
+    *change = (struct crossing_change){.update = {.change = on_change, .done = on_done},
+                                       .crossing = crossing,
+                                       .worker = crossing->used.worker,
+                                       .number = number,
+                                       .store = store,
+                                       .length = reader->left};
+    memcpy(change->body, reader->at, reader->left);
+    crossing->changes++;
+    store->update(instance, &change->update);
+}
