@@ -126,7 +126,6 @@ int main(int argc, char **argv)
 {
     static struct worker_start start;
     const struct berth_plugin *plugin;
-    struct sandbox_kernel kernel;
     struct carried *settings;
     struct berth_error error = {.message = ""};
     struct packet packet;
@@ -141,8 +140,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "berth-worker: started by berthd of the same version, not by hand\n");
         return 2;
     }
-    sandbox_kernel_ask(&kernel);
-    code = sandbox_apply(&start.sandbox, &kernel, (pid_t)start.daemon_pid, &error);
+    code = sandbox_apply(&start.sandbox, &start.kernel, (pid_t)start.daemon_pid, &error);
     if (code != BERTH_OK)
         refuse(&error, code);
     /* Third-party code runs from here on: constructors first. */

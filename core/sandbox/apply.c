@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -15,6 +14,7 @@
 
 #include "filter.h"
 #include "landlock.h"
+#include "namespaces.h"
 
 /* Standard input, output and error, and the connection to the daemon. */
 #define FIRST_FOREIGN_DESCRIPTOR 4
@@ -66,16 +66,6 @@ static enum berth_code limit_resources(const struct sandbox_wanted *wanted, stru
     if (!set_limit(RLIMIT_MSGQUEUE, 0) || !set_limit(RLIMIT_RTPRIO, 0))
         return fail(err, "limit queues and priorities");
     return BERTH_OK;
-}
-
-/* The filter closes sockets and IPC already; these stand behind it where the daemon may make them. */
-static void make_namespaces(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel)
-{
-    if (!kernel->can_make_namespaces)
-        return;
-    unshare(CLONE_NEWIPC);
-    if (wanted->network == SANDBOX_NETWORK_NONE)
-        unshare(CLONE_NEWNET);
 }
 
 static enum berth_code change_user(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
@@ -149,9 +139,10 @@ enum berth_code sandbox_apply(const struct sandbox_wanted *wanted, const struct 
         return fail(err, "close inherited descriptors");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(err, "set no_new_privs");
-    make_namespaces(wanted, kernel);
     /* Paths are opened as the daemon: the user it changes to may be unable to reach them. */
-    if (kernel->landlock_abi > 0)
+    if (sandbox_has_namespaces(wanted, kernel))
+        code = namespaces_enter(wanted, kernel, err);
+    if (code == BERTH_OK && kernel->landlock_abi > 0)
         code = landlock_create(wanted, kernel->landlock_abi, &ruleset, err);
     if (code == BERTH_OK)
         code = limit_resources(wanted, err);

@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #define ABI_TRUNCATE 3
 #define ABI_NET 4
@@ -18,9 +19,9 @@ static const struct {
     unsigned weight;
 } promises[SANDBOX_PROMISES] = {
     [SANDBOX_USER] = {"user", 14},
-    [SANDBOX_PRIVILEGES] = {"privileges", 12},
-    [SANDBOX_READ] = {"files-read", 10},
-    [SANDBOX_WRITE] = {"files-write", 10},
+    [SANDBOX_PRIVILEGES] = {"privileges", 10},
+    [SANDBOX_READ] = {"files-read", 9},
+    [SANDBOX_WRITE] = {"files-write", 9},
     [SANDBOX_TRUNCATE] = {"files-truncate", 2},
     [SANDBOX_DEVICES] = {"devices", 2},
     [SANDBOX_EXECUTE] = {"execute", 8},
@@ -33,6 +34,8 @@ static const struct {
     [SANDBOX_MEMORY] = {"memory", 5},
     [SANDBOX_TASKS] = {"tasks", 3},
     [SANDBOX_LIFETIME] = {"lifetime", 1},
+    [SANDBOX_FILE_SYSTEM] = {"file-system", 3},
+    [SANDBOX_NAMESPACES] = {"namespaces", 1},
 };
 
 BERTH_PRINTF(3, 4)
@@ -56,6 +59,42 @@ bool sandbox_allows_modes(const struct sandbox_wanted *wanted, const struct sand
 {
     /* Whoever listens on a socket of the file system gives it a mode. */
     return changes_user(wanted, kernel) || wanted->network != SANDBOX_NETWORK_NONE;
+}
+
+bool sandbox_lists_root(const struct sandbox_wanted *wanted)
+{
+    for (size_t i = 0; i < wanted->read_count + wanted->write_count; i++) {
+        const char *path = i < wanted->read_count ? wanted->read[i] : wanted->write[i - wanted->read_count];
+
+        if (path[strspn(path, "/")] == '\0')
+            return true;
+    }
+    return false;
+}
+
+bool sandbox_has_namespaces(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel)
+{
+    return kernel->can_make_namespaces && !(kernel->needs_user_namespace && changes_user(wanted, kernel));
+}
+
+static void judge_namespaces(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                             struct sandbox_item *items)
+{
+    if (sandbox_has_namespaces(wanted, kernel)) {
+        say(&items[SANDBOX_FILE_SYSTEM], SANDBOX_KEPT,
+            "only the listed paths exist; /proc and the rest do not");
+        if (sandbox_lists_root(wanted))
+            say(&items[SANDBOX_FILE_SYSTEM], SANDBOX_OPEN, "the whole file system is listed under files");
+        say(&items[SANDBOX_NAMESPACES], SANDBOX_KEPT, "has its own IPC%s",
+            wanted->network == SANDBOX_NETWORK_NONE ? " and network namespaces" : " namespace");
+        return;
+    }
+    for (size_t i = SANDBOX_FILE_SYSTEM; i <= SANDBOX_NAMESPACES; i++)
+        say(&items[i], SANDBOX_MISSING, "%s",
+            kernel->can_make_namespaces
+                ? "not enforced: to change the user as well, the daemon needs CAP_SYS_ADMIN"
+                : "not enforced: the daemon may not create namespaces (needs CAP_SYS_ADMIN or user "
+                  "namespaces)");
 }
 
 static void judge_user(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
@@ -145,6 +184,20 @@ static void judge_network(const struct sandbox_wanted *wanted, const struct sand
                        &items[SANDBOX_ABSTRACT_SOCKETS]);
 }
 
+static void judge_system_calls(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                               struct sandbox_item *item)
+{
+    if (wanted->system_call_count == 0 || !kernel->has_seccomp)
+        judge_filter(
+            kernel,
+            "no tracing, mounting, modules, keyrings, BPF, io_uring or other rarely needed system calls",
+            item);
+    else
+        say(item, SANDBOX_OPEN, "allows %zu more system call%s under system_calls, %s%s",
+            wanted->system_call_count, wanted->system_call_count == 1 ? "" : "s", wanted->system_calls[0],
+            wanted->system_call_count == 1 ? "" : " and others");
+}
+
 static void judge_calls(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
                         struct sandbox_item *items)
 {
@@ -153,9 +206,7 @@ static void judge_calls(const struct sandbox_wanted *wanted, const struct sandbo
     else
         say(&items[SANDBOX_SIGNALS], SANDBOX_MISSING,
             "not enforced: needs seccomp filters or Landlock ABI %d", ABI_SCOPE);
-    judge_filter(kernel,
-                 "no tracing, mounting, modules, keyrings, BPF, io_uring or other rarely needed system calls",
-                 &items[SANDBOX_SYSTEM_CALLS]);
+    judge_system_calls(wanted, kernel, &items[SANDBOX_SYSTEM_CALLS]);
     if (wanted->allows_processes)
         say(&items[SANDBOX_PROCESSES], SANDBOX_OPEN, "may create processes");
     else
@@ -207,6 +258,7 @@ void sandbox_judge(const struct sandbox_wanted *wanted, const struct sandbox_ker
     judge_files(wanted, kernel, items);
     judge_network(wanted, kernel, items);
     judge_calls(wanted, kernel, items);
+    judge_namespaces(wanted, kernel, items);
     judge_memory(wanted, kernel, &items[SANDBOX_MEMORY]);
     judge_tasks(wanted, kernel, &items[SANDBOX_TASKS]);
     say(&items[SANDBOX_LIFETIME], SANDBOX_KEPT, "ends with the daemon");

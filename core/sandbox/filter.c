@@ -384,6 +384,7 @@ static void allow_ioctl(struct builder *builder)
 static void build(struct builder *builder, const struct sandbox_wanted *wanted, bool allows_modes)
 {
     ALLOW_LIST(builder, allowed);
+    allow_list(builder, wanted->system_calls, wanted->system_call_count);
     if (allows_modes)
         ALLOW_LIST(builder, with_modes);
     allow_fcntl(builder);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "landlock.h"
+#include "namespaces.h"
 
 static bool has_capability(int capability)
 {
@@ -28,11 +29,21 @@ static bool has_filters(void)
 
 void sandbox_kernel_ask(struct sandbox_kernel *ret_kernel)
 {
-    *ret_kernel = (struct sandbox_kernel){
-        .landlock_abi = landlock_abi(),
-        .has_seccomp = has_filters(),
-        .can_set_user = has_capability(CAP_SETUID) && has_capability(CAP_SETGID),
-        .can_make_namespaces = has_capability(CAP_SYS_ADMIN),
-        .user = geteuid(),
-    };
+    static struct sandbox_kernel known;
+    static bool is_known;
+
+    if (!is_known) {
+        bool is_privileged = has_capability(CAP_SYS_ADMIN);
+
+        known = (struct sandbox_kernel){
+            .landlock_abi = landlock_abi(),
+            .has_seccomp = has_filters(),
+            .can_set_user = has_capability(CAP_SETUID) && has_capability(CAP_SETGID),
+            .can_make_namespaces = namespaces_probe(!is_privileged),
+            .needs_user_namespace = !is_privileged,
+            .user = geteuid(),
+        };
+        is_known = true;
+    }
+    *ret_kernel = known;
 }

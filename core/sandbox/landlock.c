@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "namespaces.h"
+
 /* The system calls have the same numbers on every architecture. */
 #define CALL_CREATE_RULESET 444
 #define CALL_ADD_RULE 445
@@ -59,23 +61,6 @@ struct path_rule {
 struct port_rule {
     uint64_t allowed_access;
     uint64_t port;
-};
-
-/* What nearly every library reads. Those that do not exist are left out. */
-static const char *const read_always[] = {
-    "/lib",
-    "/lib64",
-    "/usr/lib",
-    "/usr/lib64",
-    "/usr/local/lib",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/usr/share/zoneinfo",
-    "/sys/devices/system/cpu/online",
-    "/dev/null",
-    "/dev/zero",
-    "/dev/random",
-    "/dev/urandom",
 };
 
 static uint64_t handled_files(int abi)
@@ -159,12 +144,12 @@ static enum berth_code add_files(int ruleset, const struct sandbox_wanted *wante
     const uint64_t never = FS_EXECUTE | FS_MAKE_CHAR | FS_MAKE_BLOCK | FS_IOCTL_DEV;
     enum berth_code code;
 
-    for (size_t i = 0; i < sizeof(read_always) / sizeof(read_always[0]); i++) {
-        int error = add_path(ruleset, read_always[i], reads);
+    for (size_t i = 0; sandbox_read_always[i] != NULL; i++) {
+        int error = add_path(ruleset, sandbox_read_always[i], reads);
 
         if (error != 0 && error != -ENOENT && error != -EACCES && error != -ENOTDIR)
             return berth_error_set(err, BERTH_INTERNAL, "sandbox: cannot allow reading of %s: %s",
-                                   read_always[i], strerror(-error));
+                                   sandbox_read_always[i], strerror(-error));
     }
     code = add_paths(ruleset, (const char *const[]){"/dev/null"}, 1,
                      FS_READ_FILE | FS_WRITE_FILE | (handled_files(abi) & FS_TRUNCATE), "writing", err);

@@ -13,6 +13,8 @@
 
 #include <berth/error.h>
 
+#include "calls.h"
+
 enum sandbox_network {
     /** No socket at all, except pairs of connected ones within the process. */
     SANDBOX_NETWORK_NONE = 0,
@@ -30,6 +32,9 @@ struct sandbox_wanted {
     bool has_user;
     uid_t user;
     gid_t group;
+    /** Names of system calls, in addition to those that ordinary libraries need. */
+    const char *const *system_calls;
+    size_t system_call_count;
     /** Files and directories, with all below them, in addition to the system's libraries. */
     const char *const *read;
     size_t read_count;
@@ -58,6 +63,8 @@ struct sandbox_kernel {
     bool has_seccomp;
     /** May the process change its user, and make namespaces? */
     bool can_set_user, can_make_namespaces;
+    /** Namespaces, but only below a user namespace, which has no other user. */
+    bool needs_user_namespace;
     /** Its effective user. */
     uid_t user;
 };
@@ -80,8 +87,10 @@ enum sandbox_promise {
     SANDBOX_MEMORY,
     SANDBOX_TASKS,
     SANDBOX_LIFETIME,
+    SANDBOX_FILE_SYSTEM,
+    SANDBOX_NAMESPACES,
 };
-#define SANDBOX_PROMISES 16
+#define SANDBOX_PROMISES 18
 
 enum sandbox_verdict {
     /** Enforced. */
@@ -108,13 +117,17 @@ struct sandbox_report {
     unsigned exposure;
 };
 
-/** Asks the running kernel. Changes nothing. */
+/** Asks the running kernel, in part by a child that tries; what it says is kept. The loop's thread only. */
 void sandbox_kernel_ask(struct sandbox_kernel *ret_kernel);
 
 /** Judges every promise, and the exposure as a whole. Pure. */
 void sandbox_judge(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
                    struct sandbox_report *ret_report);
 
+/** Is the file system as a whole among the listed paths? Then it is not hidden. */
+bool sandbox_lists_root(const struct sandbox_wanted *wanted);
+/** Can it have namespaces of its own? */
+bool sandbox_has_namespaces(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel);
 /** Does it need to change modes of files by their paths, or are these of another user than the daemon's? */
 bool sandbox_allows_modes(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel);
 

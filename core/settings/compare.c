@@ -202,6 +202,13 @@ void settings_compare_plugin(const struct settings *before, const struct setting
         note(ret_found, "", new->node != NULL ? &new->node->key_mark : &nowhere, new->node == NULL);
 }
 
+static const struct berth_value *find_call_sets(const struct settings *settings)
+{
+    const struct berth_settings *view = config_values_settings(settings->store->values);
+
+    return view->find(view->root, "system_call_sets");
+}
+
 static const struct berth_value *find_isolation(const struct settings *settings, const char *uri)
 {
     const struct berth_settings *view = config_values_settings(settings->store->values);
@@ -218,6 +225,8 @@ bool settings_isolation_differs(const struct settings *before, const struct sett
 
     if (old != NULL && new != NULL) {
         compare(&comparison, old, new);
+        /* Any isolated plugin may use them. */
+        compare(&comparison, find_call_sets(before), find_call_sets(after));
         differs = found.count > 0;
         config_text_finish(&comparison.path);
         settings_differences_finish(&found);

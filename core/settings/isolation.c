@@ -69,7 +69,12 @@ const struct schema settings_isolation_schema = {
               .doc = "Time without an answer from the process's loop, after which it is killed and "
                      "restarted, while it has "
                      "work; 0s: never.",
-              .default_ = WORD("10s"), .has_min = true, .min = 0, .has_max = true, .max = DAY_NS)),
+              .default_ = WORD("10s"), .has_min = true, .min = 0, .has_max = true, .max = DAY_NS),
+        FIELD(.kind = SCHEMA_LIST, .name = "system_calls", .index = 15, .default_ = EMPTY(CONFIG_LIST),
+              .doc =
+                  "System calls to allow in addition to those that ordinary libraries need: names, and sets "
+                  "such as \"@priority\".",
+              .items = FIELD(.kind = SCHEMA_STRING, .has_min = true, .min = 1))),
 };
 
 static int find_word(const char *const *words, size_t count, const char *word)
@@ -126,6 +131,54 @@ static const uint16_t *get_ports(const struct reading *reading, const struct ber
     return ports;
 }
 
+/* Sets within sets, and system calls of one plugin. */
+#define SET_DEPTH_MAX 8
+#define CALLS_MAX 512
+
+struct calls {
+    const char *names[CALLS_MAX];
+    size_t count;
+};
+
+/* A set of the configuration stands for what it lists; any other name for itself. What is too many or goes in
+ * circles is left out. */
+static void add_calls(const struct reading *reading, const struct berth_value *list, unsigned depth,
+                      struct calls *calls)
+{
+    const struct berth_value *sets =
+        get(reading, config_values_root(reading->settings->store->values), "system_call_sets");
+
+    for (size_t i = 0; i < reading->view->count(list); i++) {
+        const char *name = reading->view->string(reading->view->at(list, i, NULL));
+        const struct berth_value *set = name[0] == '@' ? get(reading, sets, name + 1) : NULL;
+        size_t known = 0;
+
+        if (set != NULL) {
+            if (depth < SET_DEPTH_MAX)
+                add_calls(reading, set, depth + 1, calls);
+            continue;
+        }
+        while (known < calls->count && strcmp(calls->names[known], name) != 0)
+            known++;
+        if (known == calls->count && calls->count < CALLS_MAX)
+            calls->names[calls->count++] = name;
+    }
+}
+
+static const char *const *get_calls(const struct reading *reading, const struct berth_value *map,
+                                    size_t *ret_count)
+{
+    struct calls calls = {.count = 0};
+    const char **names;
+
+    add_calls(reading, get(reading, map, "system_calls"), 0, &calls);
+    names = config_arena_allocate(&reading->settings->store->arena, (calls.count + 1) * sizeof(*names));
+    for (size_t i = 0; i < calls.count; i++)
+        names[i] = calls.names[i];
+    *ret_count = calls.count;
+    return names;
+}
+
 static void read_one(const struct reading *reading, const struct berth_value *map,
                      struct settings_isolation *isolation)
 {
@@ -144,6 +197,7 @@ static void read_one(const struct reading *reading, const struct berth_value *ma
     isolation->bind = get_ports(reading, map, "bind", &isolation->bind_count);
     isolation->processes = reading->view->boolean(get(reading, map, "processes"));
     isolation->required = reading->view->boolean(get(reading, map, "required"));
+    isolation->system_calls = get_calls(reading, map, &isolation->system_call_count);
     isolation->restart =
         (enum settings_restart)FIND_WORD(restarts, reading->view->string(get(reading, map, "restart")));
     isolation->restart_delay_ns = get_integer(reading, map, "restart_delay");

@@ -168,7 +168,13 @@ const struct schema settings_schema = {
                   "Reload when the configuration or a plugin directory changes, once it has been quiet for "
                   "a second.",
               .default_ = WORD("false")),
-        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 20, .items = FIELD(.kind = SCHEMA_OBJECT)), ),
+        FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 20, .items = FIELD(.kind = SCHEMA_OBJECT)),
+        FIELD(.kind = SCHEMA_MAP, .name = "system_call_sets", .index = 21,
+              .doc = "Sets of system calls by name, each a list of system calls and built-in sets, for "
+                     "system_calls under isolation, where my-set is \"@my-set\".",
+              .default_ = EMPTY(CONFIG_MAP),
+              .items = FIELD(.kind = SCHEMA_LIST, .default_ = EMPTY(CONFIG_LIST),
+                             .items = FIELD(.kind = SCHEMA_STRING, .has_min = true, .min = 1))), ),
 };
 
 /* Could it be the default of a path: absolute, and a text? */

@@ -75,6 +75,9 @@ struct settings_isolation {
     const uint16_t *connect, *bind;
     size_t connect_count, bind_count;
     bool processes, required;
+    /** Of system calls, without duplicates; sets of the configuration are replaced by what they list. */
+    const char *const *system_calls;
+    size_t system_call_count;
     enum settings_restart restart;
     uint64_t restart_delay_ns;
     uint32_t start_limit;

@@ -24,6 +24,7 @@ static void put_sandbox(struct packet_writer *writer, const struct sandbox_wante
     packet_put_u8(writer, sandbox->has_user);
     packet_put_u32(writer, sandbox->user);
     packet_put_u32(writer, sandbox->group);
+    put_texts(writer, sandbox->system_calls, sandbox->system_call_count);
     put_texts(writer, sandbox->read, sandbox->read_count);
     put_texts(writer, sandbox->write, sandbox->write_count);
     packet_put_u8(writer, (uint8_t)sandbox->network);
@@ -54,6 +55,7 @@ void worker_start_write(struct packet_writer *writer, const struct worker_start 
     packet_put_text(writer, start->daemon_state);
     packet_put_u64(writer, (uint64_t)start->daemon_pid);
     packet_put_u8(writer, (uint8_t)start->log_level);
+    packet_put_bytes(writer, &start->kernel, sizeof(start->kernel));
     put_sandbox(writer, &start->sandbox);
     carried_write(writer, settings);
     packet_end(writer);
@@ -94,6 +96,7 @@ static void get_sandbox(struct packet_reader *reader, struct sandbox_wanted *san
     sandbox->has_user = packet_get_u8(reader) != 0;
     sandbox->user = packet_get_u32(reader);
     sandbox->group = packet_get_u32(reader);
+    sandbox->system_calls = get_texts(reader, &sandbox->system_call_count);
     sandbox->read = get_texts(reader, &sandbox->read_count);
     sandbox->write = get_texts(reader, &sandbox->write_count);
     sandbox->network = (enum sandbox_network)packet_get_u8(reader);
@@ -108,13 +111,14 @@ static void get_sandbox(struct packet_reader *reader, struct sandbox_wanted *san
     sandbox->is_required = packet_get_u8(reader) != 0;
 }
 
-static void get_status(struct packet_reader *reader, struct stat *status)
+/* As it lies in memory: both sides come from one build. */
+static void get_struct(struct packet_reader *reader, void *ret_struct, size_t size)
 {
     size_t length;
     const void *bytes = packet_get_bytes(reader, &length);
 
-    if (length == sizeof(*status))
-        memcpy(status, bytes, length);
+    if (length == size)
+        memcpy(ret_struct, bytes, length);
     else
         reader->is_bad = true;
 }
@@ -132,7 +136,7 @@ bool worker_start_read(const struct packet *packet, struct worker_start *ret_sta
     ret_start->type = packet_get_text(&reader);
     ret_start->id = packet_get_text(&reader);
     ret_start->path = packet_get_text(&reader);
-    get_status(&reader, &ret_start->status);
+    get_struct(&reader, &ret_start->status, sizeof(ret_start->status));
     ret_start->root = packet_get_text(&reader);
     ret_start->state = packet_get_text(&reader);
     ret_start->daemon_version = packet_get_text(&reader);
@@ -141,6 +145,7 @@ bool worker_start_read(const struct packet *packet, struct worker_start *ret_sta
     ret_start->daemon_state = packet_get_text(&reader);
     ret_start->daemon_pid = (int64_t)packet_get_u64(&reader);
     ret_start->log_level = packet_get_u8(&reader);
+    get_struct(&reader, &ret_start->kernel, sizeof(ret_start->kernel));
     get_sandbox(&reader, &ret_start->sandbox);
     *ret_settings = reader.is_bad ? NULL : carried_read(&reader);
     if (*ret_settings != NULL && !reader.is_bad && reader.left == 0)
@@ -152,6 +157,7 @@ bool worker_start_read(const struct packet *packet, struct worker_start *ret_sta
 
 void worker_start_finish(struct worker_start *start)
 {
+    free((void *)(uintptr_t)start->sandbox.system_calls);
     free((void *)(uintptr_t)start->sandbox.read);
     free((void *)(uintptr_t)start->sandbox.write);
     free((void *)(uintptr_t)start->sandbox.connect_ports);

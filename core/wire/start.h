@@ -22,6 +22,8 @@ struct worker_start {
     int64_t daemon_pid;
     /** As enum berth_log_level. */
     int log_level;
+    /** What the daemon found that can be enforced here. */
+    struct sandbox_kernel kernel;
     struct sandbox_wanted sandbox;
 };
 

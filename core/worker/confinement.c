@@ -19,7 +19,7 @@
 
 static_assert((int)SETTINGS_NETWORK_ALL == (int)SANDBOX_NETWORK_ALL, "both have the same networks");
 
-/* The list under `read` or `write` while it is made. */
+/* A list under `read`, `write` or `system_calls` while it is made. */
 struct paths {
     const char **items;
     size_t count;
@@ -102,6 +102,29 @@ static enum berth_code find_user(const struct settings_isolation *isolation, str
     return BERTH_OK;
 }
 
+/* Sets become what they hold. */
+static enum berth_code list_calls(const struct settings_isolation *isolation, struct paths *calls,
+                                  struct berth_error *err)
+{
+    for (size_t i = 0; i < isolation->system_call_count; i++) {
+        const char *name = isolation->system_calls[i];
+        const char *const *set = name[0] == '@' ? calls_find_set(name) : NULL;
+
+        if (set == NULL && !calls_is_known(name))
+            return berth_error_set(
+                err, BERTH_FAILED_PRECONDITION,
+                "%s:%u:%u: isolation: system_calls: \"%.100s\" is neither a system call of "
+                "this architecture nor a set such as @priority",
+                isolation->mark.file, isolation->mark.line, isolation->mark.column, name);
+        if (set == NULL)
+            add(calls, name);
+        for (; set != NULL && *set != NULL; set++)
+            if (calls_is_known(*set))
+                add(calls, *set);
+    }
+    return BERTH_OK;
+}
+
 static char *folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -115,10 +138,15 @@ enum berth_code isolated_sandbox_init(struct isolated_sandbox *sandbox,
 {
     const struct settings_isolation *isolation = options->isolation;
     struct collecting collecting = {.settings = options->settings};
+    struct paths calls = {0};
     enum berth_code code;
 
     *sandbox = (struct isolated_sandbox){0};
     code = find_user(isolation, &sandbox->wanted, err);
+    if (code == BERTH_OK)
+        code = list_calls(isolation, &calls, err);
+    sandbox->wanted.system_calls = calls.items;
+    sandbox->wanted.system_call_count = calls.count;
     if (code != BERTH_OK)
         return code;
     for (size_t i = 0; i < isolation->read_count; i++)
@@ -155,6 +183,7 @@ void isolated_sandbox_finish(struct isolated_sandbox *sandbox)
     for (size_t i = 0; i < sandbox->path_count; i++)
         free(sandbox->paths[i]);
     free(sandbox->paths);
+    free((void *)(uintptr_t)sandbox->wanted.system_calls);
     free((void *)(uintptr_t)sandbox->wanted.read);
     free((void *)(uintptr_t)sandbox->wanted.write);
     *sandbox = (struct isolated_sandbox){0};

@@ -82,6 +82,7 @@ struct isolated {
     /* For listings. Generation 0: not started yet. */
     uint64_t generation;
     struct berth_isolation shown;
+    struct sandbox_kernel kernel;
     struct sandbox_report report;
     struct berth_promise promises[SANDBOX_PROMISES];
     bool ended_well;
@@ -519,6 +520,7 @@ static void send_start(struct isolated *isolated)
                      : isolated->crossing.host->logs(isolated->crossing.host, BERTH_LOG_INFO)
                          ? BERTH_LOG_INFO
                          : BERTH_LOG_WARN,
+        .kernel = isolated->kernel,
         .sandbox = isolated->sandbox.wanted,
     };
 
@@ -721,10 +723,9 @@ static enum berth_code on_close(const struct berth_host *host, void *instance, s
 static void show_sandbox(struct isolated *isolated)
 {
     struct berth_isolation *shown = &isolated->shown;
-    struct sandbox_kernel kernel;
 
-    sandbox_kernel_ask(&kernel);
-    sandbox_judge(&isolated->sandbox.wanted, &kernel, &isolated->report);
+    sandbox_kernel_ask(&isolated->kernel);
+    sandbox_judge(&isolated->sandbox.wanted, &isolated->kernel, &isolated->report);
     for (size_t i = 0; i < SANDBOX_PROMISES; i++) {
         const struct sandbox_item *item = &isolated->report.items[i];
 
