@@ -42,6 +42,8 @@ struct asked {
     /* Once its turn has come: what is wanted, what the daemon ran by, and the comparison. */
     struct survey *survey, *before;
     struct change *change;
+    /* What undoes it, where it is atomic and has failed. */
+    struct change *back;
     /* When its turn came, on the clock of uv_hrtime(). */
     uint64_t begun_ns;
     /* Who stays stopped once it is done. */
@@ -545,12 +547,14 @@ static void note_replaced(struct reload *reload, struct asked *asked)
     asked->replaced = config_arena_allocate(&asked->arena, change->work_count * sizeof(*asked->replaced));
     for (size_t i = 0; i < change->step_count; i++) {
         const struct change_step *step = &change->steps[i];
-        const struct generation *generation = step->action == CHANGE_UPGRADE || step->action == CHANGE_START
-                                                  ? find_generation(reload, step->uri)
-                                                  : NULL;
+        const struct generation *generation =
+            step->action == CHANGE_UPGRADE || step->action == CHANGE_START || step->action == CHANGE_STOP
+                ? find_generation(reload, step->uri)
+                : NULL;
         struct original *original = generation != NULL ? loading_original(&generation->source) : NULL;
 
-        if (original != NULL && !original_is_of(original, step->to->plugin->manifest->file))
+        if (original != NULL &&
+            (step->to == NULL || !original_is_of(original, step->to->plugin->manifest->file)))
             asked->replaced[asked->replaced_count++] =
                 (struct replaced){copy_text(asked, step->uri), original_hold(original)};
     }
@@ -563,9 +567,9 @@ static void keep_ways_back(struct reload *reload, struct asked *asked)
         const struct generation *generation = find_generation(reload, asked->replaced[i].uri);
         const struct original *runs = generation != NULL ? loading_original(&generation->source) : NULL;
 
-        if (runs != NULL && runs != asked->replaced[i].original &&
-            registry_plugin_is_ready(generation->plugin) &&
-            strcmp(runs->path, asked->replaced[i].original->path) == 0)
+        if (runs != NULL && registry_plugin_is_ready(generation->plugin) &&
+            strcmp(runs->path, asked->replaced[i].original->path) == 0 &&
+            !verify_is_same_content(&runs->status, &asked->replaced[i].original->status))
             rollback_note(&reload->rollback, asked->replaced[i].original);
         original_drop(asked->replaced[i].original);
     }
@@ -706,6 +710,53 @@ static enum berth_code begin(struct perform_request *request, const char *const 
         .drain_ns = newest(reload)->settings->upgrade.drain_ns,
         .is_forced = asked->request.is_forced,
         .is_atomic = is_all_or_nothing(asked),
+    };
+    return BERTH_OK;
+}
+
+/* Those that were restarted for their settings would not take the earlier ones in place either. */
+static struct berth_strings find_restarted(struct asked *asked)
+{
+    const char **uris = config_arena_allocate(&asked->arena, asked->change->step_count * sizeof(*uris));
+    size_t count = 0;
+
+    for (size_t i = 0; i < asked->change->step_count; i++)
+        if (asked->change->steps[i].action == CHANGE_RESTART)
+            uris[count++] = asked->change->steps[i].uri;
+    return (struct berth_strings){uris, count};
+}
+
+/* Back to the plan that all ran by when its turn had come. */
+static enum berth_code undo(struct perform_request *request, const char *const *done, size_t done_count,
+                            struct perform_work *ret_work, struct berth_error *err)
+{
+    struct asked *asked = CONTAINER_OF(request, struct asked, perform);
+    struct reload *reload = asked->reload;
+    const struct berth_strings restarted = find_restarted(asked);
+    const struct change_request back = {
+        .kind = CHANGE_UNDO,
+        .subjects = done,
+        .subject_count = done_count,
+        .unwilling = restarted.items,
+        .unwilling_count = restarted.count,
+        .force = asked->request.is_forced,
+    };
+    struct listing listing;
+
+    if (newest(reload) != asked->before)
+        adopt(reload, asked->before);
+    asked->report.applied.count = 0;
+    list_running(&listing, reload);
+    asked->back = change_create(listing.items, listing.count, NULL, asked->before->plan,
+                                asked->before->settings, &back);
+    listing_finish(&listing);
+    if (asked->back->code != BERTH_OK)
+        return berth_error_set(err, asked->back->code, "%s", asked->back->refusal);
+    *ret_work = (struct perform_work){
+        .plan = asked->before->plan,
+        .change = asked->back,
+        .drain_ns = asked->before->settings->upgrade.drain_ns,
+        .is_forced = asked->request.is_forced,
     };
     return BERTH_OK;
 }
@@ -857,7 +908,8 @@ static void on_done(struct perform_request *request, const struct perform_report
         explain_stops(reload, asked);
     keep_ways_back(reload, asked);
     change_destroy(asked->change);
-    asked->change = NULL;
+    change_destroy(asked->back);
+    asked->change = asked->back = NULL;
     survey_drop(asked->survey);
     survey_drop(asked->before);
     asked->is_done = true;
@@ -921,7 +973,7 @@ static uint64_t ask(struct reload *reload, const struct berth_change_request *re
     asked->request.subjects = copy_texts(asked, request->subjects.items, request->subjects.count);
     asked->report = (struct berth_change_report){
         .size = sizeof(asked->report), .number = ++reload->last_number, .is_dry_run = request->is_dry_run};
-    asked->perform = (struct perform_request){.begin = begin, .on_done = on_done};
+    asked->perform = (struct perform_request){.begin = begin, .undo = undo, .on_done = on_done};
     TAILQ_INSERT_TAIL(&reload->all, asked, link);
     if (reload->waiting++ == 0 && !request->is_dry_run)
         reload->options.on_work(reload->options.context, true);

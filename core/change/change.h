@@ -49,6 +49,8 @@ enum change_kind {
     CHANGE_UPGRADE_PLUGINS,
     /** The same; the plan has what ran before. */
     CHANGE_ROLLBACK_PLUGINS,
+    /** The subjects alone, back to a plan that they ran by. */
+    CHANGE_UNDO,
 };
 
 /**

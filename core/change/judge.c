@@ -295,12 +295,22 @@ static void require_new(struct change_build *build)
     }
 }
 
+static void judge_for_undo(struct change_build *build, struct change_node *node)
+{
+    if (node->is_subject)
+        judge_for_reload(build, node);
+}
+
 void change_judge(struct change_build *build)
 {
     static void (*const judges[])(struct change_build * build, struct change_node * node) = {
-        [CHANGE_RELOAD] = judge_for_reload,           [CHANGE_START_PLUGINS] = judge_for_start,
-        [CHANGE_STOP_PLUGINS] = judge_for_stop,       [CHANGE_RESTART_PLUGINS] = judge_for_restart,
-        [CHANGE_UPGRADE_PLUGINS] = judge_for_upgrade, [CHANGE_ROLLBACK_PLUGINS] = judge_for_upgrade,
+        [CHANGE_RELOAD] = judge_for_reload,
+        [CHANGE_START_PLUGINS] = judge_for_start,
+        [CHANGE_STOP_PLUGINS] = judge_for_stop,
+        [CHANGE_RESTART_PLUGINS] = judge_for_restart,
+        [CHANGE_UPGRADE_PLUGINS] = judge_for_upgrade,
+        [CHANGE_ROLLBACK_PLUGINS] = judge_for_upgrade,
+        [CHANGE_UNDO] = judge_for_undo,
     };
 
     for (size_t i = 0; i < build->memory->count; i++)

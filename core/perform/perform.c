@@ -56,6 +56,9 @@ struct perform {
     /* Who would not take its settings in place. */
     const char **unwilling;
     size_t unwilling_count;
+    /* An atomic change failed, with this result, and what was done of it is undone. */
+    bool is_undoing;
+    size_t failure;
     /* Active while there is work, so that all of it is done from the top of the loop. */
     uv_idle_t turn;
     /* While it stops: those that are still to be closed, the last first. */
@@ -295,10 +298,12 @@ static void answer(struct perform *perform, enum berth_code code, const char *me
     struct perform_report report = {
         .code = code, .message = message, .results = perform->results, .result_count = perform->result_count};
 
-    for (size_t i = 0; i < perform->result_count && report.code == BERTH_OK; i++) {
+    for (size_t i = perform->is_undoing ? perform->failure : 0;
+         i < perform->result_count && report.code == BERTH_OK; i++) {
         report.code = perform->results[i].code;
         report.message = perform->results[i].message;
     }
+    perform->is_undoing = false;
     TAILQ_REMOVE(&perform->requests, request, link);
     perform->is_busy = false;
     exchange_destroy(perform->exchange);
@@ -339,8 +344,38 @@ static void tell(const struct perform_result *result)
                    berth_code_name(result->code), result->message);
 }
 
+/* What was done before has its result already, which says from here on that it was undone, or not. */
+static void note_undone(struct perform *perform, const struct exchange_outcome *outcome, const char *uri)
+{
+    struct perform_result *result = result_of(perform, uri);
+    const struct perform_result *failure = &perform->results[perform->failure];
+
+    if (result == failure || (result->message != NULL && result->code != BERTH_OK))
+        return;
+    free(result->message);
+    if (outcome->code == BERTH_OK) {
+        result->code = BERTH_ABORTED;
+        result->message = memory_format("undone, because %s failed", failure->uri);
+    } else {
+        result->code = BERTH_INTERNAL;
+        result->message = memory_format("done, and could not be undone: %s",
+                                        (int)outcome->code == BERTH_RESTART
+                                            ? "it does not take its earlier settings in place; restart it"
+                                            : outcome->message);
+    }
+    result->generation = outcome->generation;
+    log_plugin(BERTH_LOG_WARN, uri, "%s", result->message);
+}
+
 static void note_outcomes(struct perform *perform)
 {
+    for (size_t i = 0; i < exchange_outcome_count(perform->exchange) && perform->is_undoing; i++) {
+        const struct exchange_outcome outcome = exchange_outcome(perform->exchange, i);
+
+        note_undone(perform, &outcome, perform->work.change->steps[outcome.step].uri);
+    }
+    if (perform->is_undoing)
+        return;
     for (size_t i = 0; i < exchange_outcome_count(perform->exchange); i++) {
         const struct exchange_outcome outcome = exchange_outcome(perform->exchange, i);
         const struct change_step *step = &perform->work.change->steps[outcome.step];
@@ -467,6 +502,39 @@ static bool begin_request(struct perform *perform)
     return true;
 }
 
+/* What of an atomic change was done is brought back once another part has failed. @return has it begun? */
+static bool begin_undo(struct perform *perform)
+{
+    struct perform_request *request = TAILQ_FIRST(&perform->requests);
+    const struct perform_result *failure = perform->is_undoing ? NULL : find_failure(perform);
+    struct perform_work work = {0};
+    const char **done;
+    struct berth_error error;
+    enum berth_code code;
+    size_t count = 0;
+
+    if (failure == NULL || !perform->work.is_atomic || request->undo == NULL)
+        return false;
+    done = memory_allocate(perform->result_count, sizeof(*done));
+    for (size_t i = 0; i < perform->result_count; i++)
+        if (perform->results[i].code == BERTH_OK)
+            done[count++] = perform->results[i].uri;
+    perform->failure = (size_t)(failure - perform->results);
+    perform->is_undoing = true;
+    perform->unwilling_count = 0;
+    code = request->undo(request, done, count, &work, &error);
+    for (size_t i = 0; i < count && code != BERTH_OK; i++)
+        note_undone(perform, &(struct exchange_outcome){.code = code, .message = error.message}, done[i]);
+    free(done);
+    if (code != BERTH_OK)
+        return false;
+    perform->work = work;
+    perform->work.is_atomic = false;
+    perform->next_group = 0;
+    adopt_plan(perform, work.plan);
+    return true;
+}
+
 static void change_some(struct perform *perform)
 {
     if (TAILQ_EMPTY(&perform->requests))
@@ -482,7 +550,7 @@ static void change_some(struct perform *perform)
             perform->exchange = NULL;
             crew_sweep(&perform->crew);
         }
-        if (!begin_next_group(perform))
+        if (!begin_next_group(perform) || begin_undo(perform))
             continue;
         if (perform->unwilling_count == 0) {
             answer(perform, BERTH_OK, "");

@@ -91,7 +91,8 @@ struct perform_work {
     uint64_t drain_ns;
     /** What is left of calls and drains by then is ended, instead of abandoning the change. */
     bool is_forced;
-    /** The first group that fails ends the change. */
+    /** The first group that fails ends the change, and what was done is undone, if the request can say how.
+     */
     bool is_atomic;
 };
 
@@ -106,6 +107,15 @@ struct perform_request {
      */
     enum berth_code (*begin)(struct perform_request *request, const char *const *unwilling,
                              size_t unwilling_count, struct perform_work *ret_work, struct berth_error *err);
+    /**
+     * An atomic change failed: says what brings back that which was done of it already. It has no undo of its
+     * own. May be NULL.
+     *
+     * @param done  URIs of the results that are BERTH_OK; borrowed for the length of the call.
+     * @return BERTH_OK with the work; an error with its sentence: what was done stays.
+     */
+    enum berth_code (*undo)(struct perform_request *request, const char *const *done, size_t done_count,
+                            struct perform_work *ret_work, struct berth_error *err);
     /** From the top of the loop. */
     void (*on_done)(struct perform_request *request, const struct perform_report *report);
     TAILQ_ENTRY(perform_request) link;

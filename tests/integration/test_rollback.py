@@ -23,7 +23,7 @@ def caller(**more):
     return Plugin("io.example.caller.v1", "caller", **{"yaml": "upgrade: beside", **more})
 
 
-class Rollback(Changing, Case):
+class Changed(Changing, Case):
     def setUp(self):
         super().setUp()
         self.workshop.add_default_modules("servers", "introspection")
@@ -35,6 +35,8 @@ class Rollback(Changing, Case):
         self.assertEqual(code, done.returncode, done.stdout + done.stderr)
         return done
 
+
+class Rollback(Changed):
     def listed(self, daemon, uri=CALLER):
         listed = json.loads(self.ctl(daemon, "plugins", "ls", "--json").stdout)
         plugin, = [plugin for plugin in listed if plugin["uri"] == uri]
@@ -211,3 +213,63 @@ class Rollback(Changing, Case):
         self.assert_runs(daemon, "1.0.0", held_back="1.1.0")
         self.ctl(daemon, "plugins", "rollback", CALLER)
         self.assert_runs(daemon, "1.1.0")
+
+    def test_a_version_that_does_not_start_again_leaves_nothing(self):
+        """What has been rolled back fails the second time it starts: the newer version goes on, and is listed alone."""
+        flag = self.workshop.top / "broken"
+        self.workshop.add("caller", caller(init=f'if (access("{flag}", F_OK) == 0) '
+                                                'return berth_error_set(err, BERTH_INTERNAL, "no luck");'))
+        daemon = self.upgraded()
+        flag.touch()
+        self.assertIn("no luck", self.ctl(daemon, "plugins", "rollback", CALLER, code=4).stdout)
+        self.assertIsNone(self.assert_runs(daemon, "1.1.0")["newest_version"])
+
+
+class Atomic(Changed):
+    """A reload with --atomic: all of it, or what ran before."""
+
+    def set_up_world(self):
+        self.workshop.add("early", Plugin("io.example.early.v1", "early"))
+        self.workshop.add("set", Plugin("io.example.set.v1", "set", yaml="config:\n  burst: {type: int, default: 5}"))
+        return self.start()
+
+    def states(self, daemon):
+        listed = json.loads(self.ctl(daemon, "plugins", "ls", "--json").stdout)
+        return {plugin["uri"]: (plugin["state"], plugin["version"], plugin["newest_version"]) for plugin in listed}
+
+    def test_what_was_done_is_undone_where_the_last_fails(self):
+        daemon = self.set_up_world()
+        before = self.states(daemon)
+        self.workshop.add("caller", caller(), version="1.1.0")
+        (self.workshop.plugins / "early.so").unlink()
+        self.workshop.add("late", Plugin("io.example.late.v1", "late"))
+        self.workshop.add("zz", Plugin("io.example.zz.v1", "zz", wants=["*"],
+                                       init='return berth_error_set(err, BERTH_INTERNAL, "no luck");'))
+        self.workshop.write_config(plugins={"io.example.set.v1.set": {"burst": 7}}, log={"level": "debug"})
+        told = json.loads(self.ctl(daemon, "reload", "--atomic", "--json", code=4).stdout)
+        self.assertIn("no luck", told["message"])
+        self.assertEqual([], told["applied"])
+        said = {step["uri"]: (step["code"], step["message"]) for step in told["steps"]}
+        self.assertEqual("INTERNAL", said["io.example.zz.v1.zz"][0], told)
+        for uri, (code, message) in said.items():
+            if uri != "io.example.zz.v1.zz":
+                self.assertRegex(message, "undone, because io.example.zz.v1.zz failed|not tried", told)
+                self.assertNotEqual("OK", code)
+        self.assertIn("undone", said[CALLER][1])
+        self.assertEqual(before, {uri: state for uri, state in self.states(daemon).items() if uri in before})
+        self.assertNotIn("io.example.late.v1.late", [uri for uri, state in self.states(daemon).items() if state[0] == "ready"])
+        self.assertEqual("info\n", self.ctl(daemon, "log-level").stdout)
+        # Without the one that fails all of it is done.
+        (self.workshop.plugins / "zz.so").unlink()
+        self.ctl(daemon, "reload", "--atomic")
+        self.assertEqual(("ready", "1.1.0", None), self.states(daemon)[CALLER])
+        self.assertEqual("debug\n", self.ctl(daemon, "log-level").stdout)
+
+    def test_a_stop_that_does_not_complete_is_told(self):
+        self.workshop.add("slow", Plugin("io.example.slow.v1", "slow", members=".close = close_slow"), code=(
+            "static enum berth_code close_slow(const struct berth_host *host, void *instance, struct berth_error *err)\n"
+            "{ (void)host, (void)instance, (void)err; return BERTH_PENDING; }\n"))
+        self.workshop.write_config(timeouts={"close": "100ms"})
+        daemon = self.start()
+        done = self.ctl(daemon, "plugins", "stop", "io.example.slow.v1.slow", code=4)
+        self.assertIn("failed: stopped, but its close did not complete in time: code of it may still run", done.stdout)

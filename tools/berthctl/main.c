@@ -90,7 +90,7 @@ static const struct cli_option call_options[] = {
 
 static const struct cli_option reload_options[] = {
     {"dry-run", 0, NULL, "print what would change, and why, without changing it", 0},
-    {"atomic", 0, NULL, "stop at the first failure", 0},
+    {"atomic", 0, NULL, "all or nothing: at the first failure, undo what was done", 0},
     {"force", 0, NULL, "end calls that take longer than upgrade.drain; drop state that cannot be read", 0},
     {"json", 0, NULL, "print JSON", 0},
     {0},

@@ -390,7 +390,8 @@ struct berth_change_request {
     struct berth_strings subjects;
     /** Only report what would be done. */
     bool is_dry_run;
-    /** Stop at the first failure: later steps are not tried. */
+    /** All or nothing: at the first failure later steps are not tried, and those that were done are undone.
+     */
     bool is_atomic;
     /** For a stop: also stop plugins that require the subjects. */
     bool cascades;
