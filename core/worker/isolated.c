@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 
 #include "child.h"
 #include "environment.h"
+#include "memory_kills.h"
 #include "ownership.h"
 
 /* How long a restart is put off at most, and how long a worker must have run for the next to be the first
@@ -87,6 +89,8 @@ struct isolated {
     struct berth_promise promises[SANDBOX_PROMISES];
     bool ended_well;
     uint64_t started_ns, pinged_ns;
+    /* Of the system, when the worker was started. */
+    uint64_t memory_kills;
     /* Restarts in a row, and in the present interval. */
     uint32_t in_a_row, in_interval;
     uint64_t interval_ns;
@@ -327,13 +331,16 @@ static void explain_end(struct isolated *isolated, const struct child_end *end)
 {
     char words[BERTH_ERROR_MAX / 2];
     bool by_us = isolated->child.was_killed && isolated->fault[0] != '\0';
+    bool by_kernel = !by_us && end->signal == SIGKILL && memory_kills_count() > isolated->memory_kills;
 
     child_last_words(&isolated->child, words, sizeof(words));
     isolated->ended_well = !by_us && end->exit_code == 0;
-    snprintf(isolated->reason, sizeof(isolated->reason), "its process %.400s%s%s%s",
-             by_us ? isolated->fault : end->text, words[0] != '\0' ? " (last output: " : "", words,
-             words[0] != '\0' ? ")" : "");
+    snprintf(isolated->reason, sizeof(isolated->reason), "its process %.400s%s%s%s%s",
+             by_us ? isolated->fault : end->text,
+             by_kernel ? ", as the kernel did to a process because memory ran out (OOM)" : "",
+             words[0] != '\0' ? " (last output: " : "", words, words[0] != '\0' ? ")" : "");
     note_end(isolated, by_us              ? BERTH_PROCESS_KILLED
+                       : by_kernel        ? BERTH_PROCESS_OUT_OF_MEMORY
                        : end->signal != 0 ? BERTH_PROCESS_SIGNALLED
                                           : BERTH_PROCESS_EXITED);
 }
@@ -575,6 +582,7 @@ static enum berth_code start_worker(struct isolated *isolated, struct berth_erro
         return code;
     isolated->state = ISOLATED_STARTING;
     isolated->started_ns = uv_hrtime();
+    isolated->memory_kills = memory_kills_count();
     show_process(isolated);
     send_start(isolated);
     await(isolated, BERTH_STEP_INIT);

@@ -23,6 +23,7 @@ from workshop import BUILD
 
 GREETER = "io.containerd.grpc.v1.greeter"
 VERSION = "io.containerd.grpc.v1.version"
+CONTROL_GROUPS = Path("/sys/fs/cgroup/memory")
 LOAD_CLIENT = BUILD / "tests" / "bench" / "load" / "load_client"
 
 
@@ -92,6 +93,24 @@ class Told(Isolated):
         self.assertRegex(text, r"\nLast exit: +its process exited with code")
         self.assertRegex(text, rf"\nExposure: +{told['exposure']} of 100: {told['exposure_name']}\nSandbox: +user: ")
         self.assert_stops(daemon)
+
+    @unittest.skipUnless(os.access(CONTROL_GROUPS, os.W_OK) and os.geteuid() == 0, "no control groups of memory that can be made")
+    def test_a_process_that_the_kernel_killed_for_memory_says_so(self):
+        daemon = self.begin()
+        group = CONTROL_GROUPS / f"berth-test-{os.getpid()}"
+        group.mkdir()
+        try:
+            process, = self.workers(daemon)
+            (group / "memory.limit_in_bytes").write_text(str(64 << 20), encoding="ascii")
+            (group / "cgroup.procs").write_text(str(process), encoding="ascii")
+            error = self.error_of(daemon, "memory")
+            self.assertIn("was killed by SIGKILL", error.details())
+            self.assertIn("because memory ran out (OOM)", error.details())
+            self.wait_until_it_works(daemon)
+            self.assertEqual(("oom", 1), (self.inspect(daemon)["last_end_kind"], self.inspect(daemon)["ends"]["oom"]))
+            self.assert_stops(daemon)
+        finally:
+            group.rmdir()
 
     def test_system_calls_are_allowed_by_name_and_by_sets_of_sets(self):
         sets = {"usual": ["@outer"], "outer": ["setpriority", "@ipc", "@usual"]}
