@@ -14,6 +14,9 @@ static asked_function *const functions[] = {
     [ASK_SUBSCRIBE] = asked_subscribe,
     [ASK_UNSUBSCRIBE] = asked_unsubscribe,
     [ASK_STORE] = asked_store,
+    [ASK_METRIC] = asked_metric,
+    [ASK_SERIES] = asked_series,
+    [ASK_REMOVE_SERIES] = asked_remove_series,
 };
 
 static void send_answer(struct crossing *crossing, uint32_t number, enum berth_code code,

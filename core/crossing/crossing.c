@@ -24,14 +24,12 @@ static void (*const takers[])(struct crossing *crossing, const struct packet *pa
     [PACKET_ASK] = asked_take,
     [PACKET_EVENTS_CREDIT] = events_take_credit,
     [PACKET_STORE_COMMIT] = store_take,
+    [PACKET_METRICS] = metrics_take,
 };
 
 /* What a worker had, by the kinds that keep something for it. */
 static void (*const enders[])(struct crossing *crossing) = {
-    holds_end,
-    log_end,
-    events_end,
-    used_end,
+    holds_end, metrics_end, log_end, events_end, used_end,
 };
 
 void crossing_init(struct crossing *crossing)
@@ -51,12 +49,14 @@ void crossing_finish(struct crossing *crossing)
     for (size_t i = 0; i < crossing->service_count; i++)
         forward_free_service(crossing->services[i]);
     free(crossing->services);
+    metrics_forget(crossing);
     forward_finish(&crossing->forward);
     requests_finish(&crossing->requests);
 }
 
 void crossing_begin(struct crossing *crossing, const struct berth_host *host)
 {
+    metrics_forget(crossing);
     crossing->host = crossing->requests.host = host;
     crossing->requests.channel = crossing->channel;
 }

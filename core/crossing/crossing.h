@@ -19,6 +19,9 @@
 /** Readiness holds of one worker. */
 #define CROSSING_HOLDS_MAX 64
 
+struct crossing_metric;
+struct crossing_series;
+
 /** Embedded by the owner, who fills in the first part. */
 struct crossing {
     const struct manifest_plugin *plugin;
@@ -45,6 +48,11 @@ struct crossing {
     const char *store_prefix;
     /** A change has ended: a close may have waited for it. */
     void (*on_change_ended)(struct crossing *crossing);
+    /** Of all its workers, until its close. */
+    struct crossing_metric *metrics;
+    size_t metric_count;
+    struct crossing_series *series;
+    size_t series_count;
     void (*on_closed)(struct crossing *crossing);
     bool is_closing;
 };

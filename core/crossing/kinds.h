@@ -22,5 +22,11 @@ void used_end(struct crossing *crossing);
 void events_take_credit(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 void events_end(struct crossing *crossing);
 void store_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+/** Values of the plugin's metrics, as its process has them. */
+void metrics_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+/** What a process had counted stays; the next one counts on from there. */
+void metrics_end(struct crossing *crossing);
+/** The plugin's close has ended, and the registry may be gone. */
+void metrics_forget(struct crossing *crossing);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <berth/types/deprecations.h>
 #include <berth/types/events.h>
+#include <berth/types/metrics.h>
 #include <berth/types/opt.h>
 #include <berth/types/store.h>
 
@@ -24,6 +25,7 @@ static const struct {
     {BERTH_OPT_URI, ASK_INTERFACE_OPT},
     {BERTH_DEPRECATIONS_URI, ASK_INTERFACE_DEPRECATIONS},
     {BERTH_EXCHANGE_URI, ASK_INTERFACE_EXCHANGE},
+    {BERTH_METRICS_URI, ASK_INTERFACE_METRICS},
 };
 
 /* Of every plugin of that type. */

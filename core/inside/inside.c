@@ -109,6 +109,7 @@ static void end_step(struct inside *inside, enum berth_code code, void *instance
     }
     if (step == BERTH_STEP_SERVE || (step == BERTH_STEP_INIT && !BERTH_HAS(inside->plugin, serve)))
         inside->takes_holds = false;
+    metrics_send(inside, false);
     send_end(inside, step, code, message);
     if (step == BERTH_STEP_CLOSE || (step == BERTH_STEP_INIT && code != BERTH_OK))
         leave(inside);
@@ -162,6 +163,8 @@ static void begin_step(struct inside *inside, enum berth_step step, void *prepar
     void *instance = NULL;
     enum berth_code code;
 
+    if (step == BERTH_STEP_CLOSE)
+        metrics_send(inside, true);
     inside->step = (int)step;
     inside->is_calling = true;
     code = call_step(inside, step, prepared, &instance, &error);

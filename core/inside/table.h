@@ -12,6 +12,7 @@
 #include <core/life/mailbox.h>
 #include <berth/types/deprecations.h>
 #include <berth/types/events.h>
+#include <berth/types/metrics.h>
 #include <berth/types/opt.h>
 #include <berth/types/store.h>
 
@@ -22,6 +23,8 @@
 
 #include "served.h"
 
+struct own_collector;
+struct own_series;
 struct request;
 
 /** One plugin in its worker. */
@@ -42,6 +45,13 @@ struct inside {
         struct request *slots[PACKET_OUTGOING_MAX];
         uint32_t next, generation, in_flight;
     } requests;
+    /** Its metrics, and what the daemon has of them. */
+    struct {
+        uv_timer_t timer;
+        bool has_timer;
+        SLIST_HEAD(, own_series) series;
+        SLIST_HEAD(, own_collector) collectors;
+    } metrics;
     /** For log lines of other threads. */
     struct berth_mailbox *lines;
     struct berth_inspect inspect;
@@ -133,6 +143,10 @@ extern const struct berth_store used_store;
 /** @return the instance of `used_store`; NULL if the answer cannot be read. */
 void *store_create(struct used_interface *used, struct packet_reader *reader);
 void store_take_committed(struct inside *inside, const struct packet *packet, struct packet_reader *reader);
+extern const struct berth_metrics used_metrics;
+
+/** Sends what the series have. `collects`: the plugin sets them before, which it does until its close. */
+void metrics_send(struct inside *inside, bool collects);
 
 void used_fill(struct berth_host *table);
 void events_take(struct inside *inside, const struct packet *packet, struct packet_reader *reader);

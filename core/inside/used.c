@@ -52,6 +52,8 @@ static const void *table_of_kind(enum ask_interface kind)
         return &used_exchange;
     case ASK_INTERFACE_STORE:
         return &used_store;
+    case ASK_INTERFACE_METRICS:
+        return &used_metrics;
     }
     return NULL;
 }

@@ -6,6 +6,7 @@
 
 #include <berth/types/deprecations.h>
 #include <berth/types/events.h>
+#include <berth/types/metrics.h>
 #include <berth/types/opt.h>
 #include <berth/types/store.h>
 
@@ -26,7 +27,8 @@ const char *manifest_find_obstacle(const struct manifest_plugin *plugin)
 
 bool manifest_interface_crosses(const struct manifest_plugin *plugin)
 {
-    static const char *const uris[] = {BERTH_OPT_URI, BERTH_DEPRECATIONS_URI, BERTH_EXCHANGE_URI};
+    static const char *const uris[] = {BERTH_OPT_URI, BERTH_DEPRECATIONS_URI, BERTH_EXCHANGE_URI,
+                                       BERTH_METRICS_URI};
 
     for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++)
         if (strcmp(plugin->uri, uris[i]) == 0)

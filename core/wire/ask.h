@@ -14,6 +14,8 @@
 #define ASK_FILTER_BYTES_MAX (64u << 10)
 /** Different deprecations that one plugin may emit in its process. */
 #define ASK_DEPRECATIONS_MAX 64u
+/** Series of all metrics of one isolated plugin. */
+#define ASK_SERIES_MAX 10000u
 /** Bytes of events that wait for one worker, as packets. A subscription that would need more is ended. */
 #define ASK_EVENTS_CREDIT (16u << 20)
 
@@ -38,6 +40,15 @@ enum ask_kind {
     /** Number of the interface, what to read (an operation of wire/reads.h, bucket, key), and all that was
      * read before in the same view. Answer: a count, and for each a code, a message, key and value. */
     ASK_STORE,
+    /**
+     * Number of the interface, kind, name, help, largest number of series, count of labels, labels, whether
+     * there are buckets, and their count and bounds. Answer: the metric's number.
+     */
+    ASK_METRIC,
+    /** Number of the metric, a value for each label. Answer: the series' number, count of bounds, bounds. */
+    ASK_SERIES,
+    /** Number of the series. */
+    ASK_REMOVE_SERIES,
 };
 
 enum ask_interface {
@@ -49,7 +60,8 @@ enum ask_interface {
     ASK_INTERFACE_EXCHANGE,
     /** Its three limits. */
     ASK_INTERFACE_STORE,
-    ASK_INTERFACE_LAST = ASK_INTERFACE_STORE,
+    ASK_INTERFACE_METRICS,
+    ASK_INTERFACE_LAST = ASK_INTERFACE_METRICS,
 };
 
 #endif

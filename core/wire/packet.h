@@ -63,6 +63,8 @@ enum packet_type {
     PACKET_STEP_ENDED,
     PACKET_PONG,
     PACKET_LOG,
+    /** What series have: for each its number, value, and count and numbers of its buckets. */
+    PACKET_METRICS,
     PACKET_EXPORT,
     PACKET_PLATFORM,
     PACKET_CAPABILITY,

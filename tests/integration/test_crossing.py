@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 import unittest
+import urllib.request
 
 import grpc
 
@@ -16,15 +17,17 @@ URI = "io.berth.test.v1.alike"
 
 class Crossing(Isolated):
     modules = ()
+    settings = {HOSTILE: {}}
 
     def setUp(self):
         super().setUp()
         shutil.copy(BUILD / "tests" / "fixtures" / "alike.so", self.workshop.plugins)
         self.workshop.add_default_modules(*self.modules)
 
+
     def start_as(self, isolated, plugins=None, others=(), **settings):
         chosen = {uri: self.isolation for uri in (URI, *others)} if isolated else {}
-        self.workshop.write_config(isolation=chosen, plugins={URI: plugins or {}, HOSTILE: {}}, **settings)
+        self.workshop.write_config(isolation=chosen, plugins={**self.settings, URI: plugins or {}}, **settings)
         daemon = self.start()
         self.assertEqual(len(chosen), len(self.workers(daemon)))
         return daemon
@@ -112,6 +115,59 @@ class Calls(Crossing):
         while f"Hostile/Do: 1 ({wanted} in flight" not in daemon.ctl("plugins", "inspect", HOSTILE).stdout:
             self.assertLess(time.monotonic(), end, daemon.ctl("plugins", "inspect", HOSTILE).stdout)
             time.sleep(0.02)
+
+
+class Metrics(Crossing):
+    """Metrics of the plugin's own."""
+
+    modules = ("metrics", "http")
+    settings = {HOSTILE: {}, "io.containerd.server.v1.metrics": {"address": "127.0.0.1:0"}}
+
+    def rows(self, daemon):
+        """What is shown of the plugin's own."""
+        address = {each.key: each.value for each in self.plugins(daemon)["io.containerd.server.v1.metrics"].message.exports}["address"]
+        with urllib.request.urlopen(f"http://{address}/v1/metrics", timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line.startswith("alike_")}
+
+    def rows_with(self, daemon, name, value):
+        """Once the row has this value: it is sent each second, and those who ask within a second share a text."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            rows = self.rows(daemon)
+            if [row for row, shown in rows.items() if row.startswith(name) and shown == value]:
+                return rows
+            self.assertLess(time.monotonic(), end, rows)
+            time.sleep(0.1)
+
+    def test_every_kind_with_labels_and_a_collector(self):
+        def ask_daemon(daemon):
+            for number in ("3", "0.5", "20"):
+                self.assertEqual("counted", self.ask_alike(daemon, f"count {number}"))
+            rows = self.rows_with(daemon, "alike_counted_total", 23.5)
+            self.assertIn("grpc_server_own_total", daemon.log)
+            return rows
+
+        rows = self.compare(ask_daemon)
+        label = f'plugin="{URI}"'
+        self.assertEqual(20, rows[f"alike_level{{{label}}}"])
+        self.assertEqual(42, rows[f"alike_collected{{{label}}}"])
+        self.assertEqual(23.5, rows[f'alike_labelled_total{{{label},colour="red \\"x\\"",size="large"}}'])
+        self.assertEqual([1, 2, 3], [rows[f'alike_sizes_bucket{{{label},le="{bound}"}}'] for bound in ("1", "10", "+Inf")])
+        self.assertEqual((23.5, 3), (rows[f"alike_sizes_sum{{{label}}}"], rows[f"alike_sizes_count{{{label}}}"]))
+
+    def test_counters_do_not_go_back_when_the_process_is_restarted(self):
+        daemon = self.start_as(True)
+        self.ask_alike(daemon, "count 5")
+        self.rows_with(daemon, "alike_counted_total", 5)
+        self.kill(daemon)
+        self.assertEqual("posted", self.ask_alike(daemon, "post"))
+        self.rows_with(daemon, "alike_level", 0)
+        self.ask_alike(daemon, "count 2")
+        rows = self.rows_with(daemon, "alike_counted_total", 7)
+        self.assertEqual(2, rows[f'alike_sizes_count{{plugin="{URI}"}}'])
+        self.assertEqual(2, rows[f'alike_level{{plugin="{URI}"}}'])
+        self.assert_stops(daemon)
 
 
 if __name__ == "__main__":
