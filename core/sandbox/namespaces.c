@@ -18,7 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define OLD_ROOT "/.berth-old-root"
+#define OLD_NAME ".berth-old-root"
+#define OLD_ROOT "/" OLD_NAME
 #define LINKS_MAX 40
 /* Linux 5.12; the number is that of every architecture. */
 #define CALL_MOUNT_SETATTR 442
@@ -96,8 +97,8 @@ static int make_root(void)
     for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
         if (mount("berth-worker", bases[i], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m") != 0)
             continue;
-        if (chdir(bases[i]) != 0 || mkdir(OLD_ROOT + 1, 0700) != 0 ||
-            syscall(SYS_pivot_root, ".", OLD_ROOT + 1) != 0 || chdir("/") != 0)
+        if (chdir(bases[i]) != 0 || mkdir(OLD_NAME, 0700) != 0 ||
+            syscall(SYS_pivot_root, ".", OLD_NAME) != 0 || chdir("/") != 0)
             return errno;
         return 0;
     }
