@@ -283,25 +283,39 @@ void route_drop(struct route_offer *offer)
     *offer = (struct route_offer){0};
 }
 
-enum berth_code routes_declare(struct routes *routes, const struct router_service *service,
-                               struct berth_error *err)
+enum berth_code route_redeclare(struct routes *routes, struct route *route,
+                                const struct router_service *service, struct berth_error *err)
 {
-    const struct route *before = routes_find(routes, service->name);
-    struct route_offer offer = {0};
+    struct route_offer offer = {.route = route};
 
-    if (before != NULL)
-        return berth_error_set(err, BERTH_ALREADY_EXISTS,
-                               "service %s is already exported by %s; %s cannot export it too", service->name,
-                               before->plugin, service->plugin);
-    offer.route = find_or_create(routes, service);
-    if (offer.route == NULL || !copy_service(&offer, service) || !add_methods(routes, offer.route, service)) {
+    if (!copy_service(&offer, service) || !add_methods(routes, route, service)) {
         route_drop(&offer);
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the methods of %s",
                                service->name);
     }
     take_service(&offer);
-    offer.route->state = ROUTE_DECLARED;
     return BERTH_OK;
+}
+
+enum berth_code routes_declare(struct routes *routes, const struct router_service *service,
+                               struct berth_error *err)
+{
+    const struct route *before = routes_find(routes, service->name);
+    struct route *route;
+    enum berth_code code;
+
+    if (before != NULL)
+        return berth_error_set(err, BERTH_ALREADY_EXISTS,
+                               "service %s is already exported by %s; %s cannot export it too", service->name,
+                               before->plugin, service->plugin);
+    route = find_or_create(routes, service);
+    if (route == NULL)
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the methods of %s",
+                               service->name);
+    code = route_redeclare(routes, route, service, err);
+    if (code == BERTH_OK)
+        route->state = ROUTE_DECLARED;
+    return code;
 }
 
 struct route *routes_find(const struct routes *routes, const char *service)

@@ -104,6 +104,9 @@ void routes_finish(struct routes *routes);
 /** BERTH_ALREADY_EXISTS if another plugin has declared the service; BERTH_RESOURCE_EXHAUSTED. */
 enum berth_code routes_declare(struct routes *routes, const struct router_service *service,
                                struct berth_error *err);
+/** Its methods, transports and plugin are those of `service` from here on. BERTH_RESOURCE_EXHAUSTED. */
+enum berth_code route_redeclare(struct routes *routes, struct route *route,
+                                const struct router_service *service, struct berth_error *err);
 /** NULL if there is none, or if it was removed. */
 struct route *routes_find(const struct routes *routes, const char *service);
 /** Only one that is offered. If the service has a method "*", that is any, up to ROUTE_STRAYS_MAX. */

@@ -231,6 +231,23 @@ size_t router_owner_calls(const struct router *router, const void *owner)
     return calls;
 }
 
+uint64_t router_owner_opened(const struct router *router, const void *owner)
+{
+    uint64_t opened = 0;
+
+    for (size_t i = 0; i < router->routes.count; i++) {
+        const struct route *route = router->routes.items[i];
+
+        if (route->live == NULL || route->live->owner != owner)
+            continue;
+        for (size_t k = 0; k < route->method_count; k++)
+            opened += route->methods[k]->counts->opened;
+        for (size_t k = 0; k < route->stray_count; k++)
+            opened += route->strays[k]->counts->opened;
+    }
+    return opened;
+}
+
 /* Of one that was retired: calls that began with it. */
 static bool has_retired_hooks(const struct router *router, const void *owner)
 {
@@ -416,6 +433,21 @@ enum berth_code router_declare(struct router *router, const struct router_servic
 {
     enum berth_code code = routes_declare(&router->routes, service, err);
 
+    if (code == BERTH_OK)
+        note_change(router);
+    return code;
+}
+
+enum berth_code router_redeclare(struct router *router, const struct router_service *service,
+                                 struct berth_error *err)
+{
+    struct route *route = routes_find(&router->routes, service->name);
+    enum berth_code code;
+
+    if (route == NULL || route->live != NULL)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "service %s is %s", service->name,
+                               route == NULL ? "not declared" : "being served");
+    code = route_redeclare(&router->routes, route, service, err);
     if (code == BERTH_OK)
         note_change(router);
     return code;

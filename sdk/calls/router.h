@@ -147,6 +147,15 @@ const struct berth_router *router_interface(const struct router *router);
 enum berth_code router_declare(struct router *router, const struct router_service *service,
                                struct berth_error *err);
 /**
+ * Declares a service anew, as another version or another plugin has it. Nobody serves it; calls that wait go
+ * on waiting. Everything is copied.
+ *
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION if it is not declared, or somebody serves it;
+ *         BERTH_RESOURCE_EXHAUSTED.
+ */
+enum berth_code router_redeclare(struct router *router, const struct router_service *service,
+                                 struct berth_error *err);
+/**
  * Directs new calls to this instance; calls in flight stay where they began.
  *
  * @param table  borrowed until no call runs on the instance and another is live or the route gone.
@@ -196,6 +205,8 @@ void router_open_gate(struct router *router);
  * its interceptors.
  */
 size_t router_owner_calls(const struct router *router, const void *owner);
+/** How many calls have been opened for the services that an owner serves, over all its generations. */
+uint64_t router_owner_opened(const struct router *router, const void *owner);
 /** Would router_when_idle call back at once? */
 bool router_is_idle(const struct router *router, const void *owner);
 /**
