@@ -19,6 +19,7 @@
 #include <core/worker/isolated.h>
 #include <sdk/base/memory.h>
 
+#include "activation.h"
 #include "costs.h"
 #include "drain.h"
 #include "files_watch.h"
@@ -65,6 +66,7 @@ struct daemon {
     struct costs costs;
     struct holds holds;
     struct reload *reload;
+    struct activation *activation;
     /** NULL unless the settings ask for it. */
     struct files_watch *files_watch;
     struct loading loading;
@@ -89,6 +91,7 @@ static void begin_stop(struct daemon *daemon)
     notify_stopping();
     loading_stop(&daemon->loading);
     reload_stop(daemon->reload);
+    activation_stop(daemon->activation);
     progress_begin(&daemon->progress, "shutting down", daemon->perform, daemon->router);
     listeners_stop(daemon->listeners);
     perform_stop(daemon->perform);
@@ -314,10 +317,12 @@ static void on_settled(void *context)
     struct daemon *daemon = context;
 
     report_fallen(daemon->registry);
-    if (report_required(daemon->registry, daemon->survey->settings))
-        perform_serve(daemon->perform);
-    else
+    if (!report_required(daemon->registry, daemon->survey->settings)) {
         give_up(daemon);
+        return;
+    }
+    activation_open(daemon->activation);
+    perform_serve(daemon->perform);
 }
 
 static void on_files_changed(void *context)
@@ -366,6 +371,15 @@ static size_t count_ready(const struct daemon *daemon)
     return count;
 }
 
+static size_t count_idle(const struct daemon *daemon)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < daemon->survey->plan->run_count; i++)
+        count += registry_get(daemon->registry, i)->state == BERTH_STATE_IDLE;
+    return count;
+}
+
 /*
  * Not before everything has started: large blocks that plugins allocate once and barely touch, such as LMDB's
  * list of 2 MiB, would otherwise come from memory that was used before, and be resident.
@@ -380,8 +394,14 @@ static void settle_heap(const struct catalog *catalog)
 
 static void notify_of_ready(const struct daemon *daemon, char *status, size_t size)
 {
-    snprintf(status, size, "ready in %.0f ms, %zu of %zu plugins",
-             (double)daemon->inspect.daemon.ready_ns / 1e6, count_ready(daemon), daemon->survey->plan->count);
+    size_t idle = count_idle(daemon);
+    char suffix[48] = "";
+
+    if (idle > 0)
+        snprintf(suffix, sizeof(suffix), ", %zu idle until called", idle);
+    snprintf(status, size, "ready in %.0f ms, %zu of %zu plugins%s",
+             (double)daemon->inspect.daemon.ready_ns / 1e6, count_ready(daemon), daemon->survey->plan->count,
+             suffix);
     notify_ready(status);
 }
 
@@ -442,6 +462,7 @@ static void make_perform(struct daemon *daemon)
         .context = daemon,
     });
     daemon->holds.perform = daemon->perform;
+    activation_begin(daemon->activation, daemon->perform);
 }
 
 static void on_residents(void *context)
@@ -527,7 +548,16 @@ static void on_work(void *context, bool is_busy)
 
 static void on_route_change(void *context)
 {
-    changes_note(context);
+    struct daemon *daemon = context;
+
+    changes_note(&daemon->inspect.changes);
+}
+
+static void on_held(void *context, const char *service, const char *plugin)
+{
+    struct daemon *daemon = context;
+
+    activation_note(daemon->activation, plugin);
 }
 
 static bool make_registry(struct daemon *daemon)
@@ -559,7 +589,14 @@ static bool make_registry(struct daemon *daemon)
         .on_work = on_work,
         .context = daemon,
     });
-    host_observe(daemon->router, on_route_change, &daemon->inspect.changes);
+    daemon->activation = activation_create(&(struct activation_options){
+        .loop = &daemon->loop,
+        .inspect = &daemon->inspect,
+        .registry = daemon->registry,
+        .router = daemon->router,
+        .reload = daemon->reload,
+    });
+    host_observe(daemon->router, on_route_change, on_held, daemon);
     return true;
 }
 
@@ -611,6 +648,7 @@ static void close_loop(struct daemon *daemon)
     if (daemon->registry != NULL) {
         files_watch_destroy(daemon->files_watch);
         reload_close(daemon->reload);
+        activation_close(daemon->activation);
         inspect_finish(&daemon->inspect);
     }
     if (!is_busy)
@@ -636,6 +674,7 @@ static void finish(struct daemon *daemon)
     watchdog_destroy(daemon->watchdog);
     perform_destroy(daemon->perform);
     listeners_destroy(daemon->listeners);
+    activation_destroy(daemon->activation);
     reload_destroy(daemon->reload);
     router_destroy(daemon->router);
     registry_destroy(daemon->registry);

@@ -158,10 +158,32 @@ static void copy_steps(struct asked *asked, const struct change *change)
     asked->report.plugin_count = change->step_count;
 }
 
+/* Becomes one idle that was not, or is one new? */
+static bool will_newly_wait_for_a_call(const struct asked *asked, const struct plan_entry *entry)
+{
+    const struct plan *before = asked->before->plan;
+    size_t place = plan_find(before, entry->plugin->uri);
+
+    return entry->starts_on_call && (place == PLAN_NONE || !before->entries[place].starts_on_call);
+}
+
 static void copy_applied(struct asked *asked, const struct change *change)
 {
-    const char **lines = config_arena_allocate(&asked->arena, change->daemon_count * sizeof(*lines));
+    const struct plan *plan = asked->survey->plan;
+    const char **lines =
+        config_arena_allocate(&asked->arena, (change->daemon_count + plan->run_count) * sizeof(*lines));
     size_t count = 0;
+
+    for (size_t i = 0; i < plan->run_count; i++) {
+        const struct plan_entry *entry = &plan->entries[i];
+        char *line;
+
+        if (!will_newly_wait_for_a_call(asked, entry))
+            continue;
+        line = memory_format("%s %s", entry->plugin->uri, entry->activation);
+        lines[count++] = copy_text(asked, line);
+        free(line);
+    }
 
     for (size_t i = 0; i < change->daemon_count; i++) {
         char *line = settings_difference_explain(&change->daemon[i]);
@@ -202,7 +224,7 @@ static struct survey *survey_of(const struct reload *reload, const struct plan_e
     return NULL;
 }
 
-static struct survey *newest(const struct reload *reload)
+struct survey *reload_newest(const struct reload *reload)
 {
     return reload->surveys[reload->survey_count - 1];
 }
@@ -322,7 +344,7 @@ static const struct settings *settings_of(const struct inspect *inspect, const c
     const struct generation *generation = find_generation(reload, uri);
     const struct survey *survey = generation != NULL ? survey_of(reload, generation->source.entry) : NULL;
 
-    return survey != NULL ? survey->settings : newest(reload)->settings;
+    return survey != NULL ? survey->settings : reload_newest(reload)->settings;
 }
 
 /* What is wanted */
@@ -609,6 +631,24 @@ static struct berth_strings resolve_subjects(struct asked *asked)
     return (struct berth_strings){subjects, count};
 }
 
+static struct change *compare_with(const struct reload *reload, const struct survey *before,
+                                   const struct survey *survey, const struct change_request *request)
+{
+    struct listing listing;
+    struct change *change;
+
+    list_running(&listing, reload);
+    change = change_create(listing.items, listing.count, before->settings, survey->plan, survey->settings,
+                           request);
+    listing_finish(&listing);
+    return change;
+}
+
+struct change *reload_compare(const struct reload *reload, const struct change_request *request)
+{
+    return compare_with(reload, reload_newest(reload), reload_newest(reload), request);
+}
+
 static struct change *compare(struct reload *reload, struct asked *asked, const char *const *unwilling,
                               size_t unwilling_count)
 {
@@ -627,20 +667,23 @@ static struct change *compare(struct reload *reload, struct asked *asked, const 
         .cascade = asked->request.cascades,
         .force = asked->request.is_forced,
     };
-    struct listing listing;
-    struct change *change;
 
-    list_running(&listing, reload);
-    change = change_create(listing.items, listing.count, asked->before->settings, asked->survey->plan,
-                           asked->survey->settings, &request);
-    listing_finish(&listing);
-    return change;
+    return compare_with(reload, asked->before, asked->survey, &request);
 }
 
-/* Only what listings show may differ, if anything. */
+static bool is_any_idle(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->run_count; i++)
+        if (plan->entries[i].starts_on_call)
+            return true;
+    return false;
+}
+
+/* Only what listings show may differ, if anything. What is idle may start from another file, or with other
+ * settings. */
 static bool is_the_same(const struct survey *before, const struct survey *after, const struct change *change)
 {
-    return change->work_count == 0 && change->daemon_count == 0 &&
+    return change->work_count == 0 && !is_any_idle(after->plan) && change->daemon_count == 0 &&
            before->plan->count == after->plan->count && before->plan->run_count == after->plan->run_count &&
            before->scan.count == after->scan.count && before->rejected_count == after->rejected_count;
 }
@@ -677,7 +720,7 @@ static enum berth_code begin(struct perform_request *request, const char *const 
 
     if (asked->survey == NULL) {
         asked->begun_ns = uv_hrtime();
-        asked->before = survey_hold(newest(reload));
+        asked->before = survey_hold(reload_newest(reload));
         find_stopped(reload, asked);
         code = find_pins(reload, asked, err);
         if (code != BERTH_OK)
@@ -702,12 +745,12 @@ static enum berth_code begin(struct perform_request *request, const char *const 
     remember_stopped(reload, asked);
     if (asked->replaced == NULL)
         note_replaced(reload, asked);
-    if (newest(reload) != asked->survey && !is_the_same(asked->before, asked->survey, asked->change))
+    if (reload_newest(reload) != asked->survey && !is_the_same(asked->before, asked->survey, asked->change))
         adopt(reload, asked->survey);
     *ret_work = (struct perform_work){
-        .plan = newest(reload)->plan,
+        .plan = reload_newest(reload)->plan,
         .change = asked->change,
-        .drain_ns = newest(reload)->settings->upgrade.drain_ns,
+        .drain_ns = reload_newest(reload)->settings->upgrade.drain_ns,
         .is_forced = asked->request.is_forced,
         .is_atomic = is_all_or_nothing(asked),
     };
@@ -743,7 +786,7 @@ static enum berth_code undo(struct perform_request *request, const char *const *
     };
     struct listing listing;
 
-    if (newest(reload) != asked->before)
+    if (reload_newest(reload) != asked->before)
         adopt(reload, asked->before);
     asked->report.applied.count = 0;
     list_running(&listing, reload);

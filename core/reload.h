@@ -39,6 +39,11 @@ struct reload *reload_create(const struct reload_options *options);
 void reload_begin(struct reload *reload, struct perform *perform);
 /** Asks for a reload on behalf of nobody who waits. @param why  "received SIGHUP", for the log. */
 void reload_ask(struct reload *reload, const char *why);
+/** What the daemon runs by. */
+struct survey *reload_newest(const struct reload *reload);
+/** Compares what runs with that, for a change that reads no files. To be destroyed; the survey outlives it.
+ */
+struct change *reload_compare(const struct reload *reload, const struct change_request *request);
 /** The daemon stops: answers all that wait, and those that ask later. NULL: does nothing. */
 void reload_stop(struct reload *reload);
 /** Closes its handle, which takes one more turn of the loop; then reload_destroy. */

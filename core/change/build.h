@@ -114,6 +114,17 @@ struct change_users *change_users_of(const struct change_build *build, const cha
 
 /** Gives each plugin the action that its own file, its settings and the request ask for. */
 void change_judge(struct change_build *build);
+/** The same for requests about plugins that start when they are called. */
+void change_judge_for_activation(struct change_build *build, struct change_node *node);
+void change_judge_for_rest(struct change_build *build, struct change_node *node);
+/** Starts what is idle and needed by what runs or begins. */
+void change_activate(struct change_build *build);
+/** Is it idle in the plan, so that only a call starts it? */
+static inline bool change_is_idle(const struct change_node *node)
+{
+    return node->will && !node->runs && node->entry->starts_on_call;
+}
+
 /** Moves whoever uses an interface of what moves, and joins them in a group. */
 void change_spread(struct change_build *build);
 /** Fills in the groups of the change, orders them, and says of each whether it can be done. */

@@ -51,6 +51,10 @@ enum change_kind {
     CHANGE_ROLLBACK_PLUGINS,
     /** The subjects alone, back to a plan that they ran by. */
     CHANGE_UNDO,
+    /** Starts the subjects, which were called, with all that they need; touches nothing that runs. */
+    CHANGE_ACTIVATE_PLUGINS,
+    /** Makes the subjects idle again, which nobody calls and nobody else uses. */
+    CHANGE_REST_PLUGINS,
 };
 
 /**
@@ -102,7 +106,7 @@ struct change_step {
     enum change_action action;
     /** Counts in change.groups; CHANGE_NONE for CHANGE_KEEP. */
     size_t group;
-    /** What runs, NULL for a start; and what will, NULL for a stop. */
+    /** What runs, NULL for a start; and what will, NULL for a stop unless it is only to become idle. */
     const struct plan_entry *from, *to;
     /** Its place among `running`, or CHANGE_NONE. */
     size_t running;
@@ -160,8 +164,15 @@ struct change {
     struct change_memory *memory;
 };
 
+/** Does a step make a plugin idle: does it stop, although it is to run once it is called? */
+static inline bool change_rests(const struct change_step *step)
+{
+    return step->action == CHANGE_STOP && step->to != NULL;
+}
+
 /**
- * Compares what runs with a plan. Linear in plugins and requirements.
+ * Compares what runs with a plan. Whatever is idle in the plan stays so, unless something that runs or begins
+ * needs it. Linear in plugins and requirements.
  *
  * @param running   users after what they use; each URI once.
  * @param before    the settings in effect for the daemon itself; NULL at its start.

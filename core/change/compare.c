@@ -138,7 +138,8 @@ static void refuse_cascade(struct change_build *build)
     struct config_text others = {0};
     size_t count = 0;
 
-    if (build->request->kind != CHANGE_STOP_PLUGINS || build->request->cascade)
+    if ((build->request->kind != CHANGE_STOP_PLUGINS && build->request->kind != CHANGE_REST_PLUGINS) ||
+        build->request->cascade)
         return;
     for (size_t i = 0; i < build->memory->count; i++) {
         const struct change_node *node = change_node_at(build, i);

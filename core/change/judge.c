@@ -114,6 +114,10 @@ static void judge_for_reload(struct change_build *build, struct change_node *nod
         }
         return;
     }
+    if (change_is_idle(node)) {
+        node->reason = node->entry->activation;
+        return;
+    }
     if (node->running == NULL) {
         node->action = CHANGE_START;
         node->reason = change_text(build, "%s %s", node->entry->plugin->manifest->module,
@@ -151,7 +155,7 @@ static void refuse_subject(struct change_build *build, const struct change_node 
  */
 static void start_with_subjects(struct change_node *node)
 {
-    if (!node->will || node->running != NULL)
+    if (!node->will || node->running != NULL || change_is_idle(node))
         return;
     node->action = CHANGE_START;
     node->reason = "what it requires is back";
@@ -237,7 +241,8 @@ static void narrow_upgrade(struct change_build *build)
             if (node->running == NULL && node->will)
                 judge_for_reload(build, node);
             if (node->is_subject && node->action == CHANGE_KEEP && node->will)
-                change_refuse(build, BERTH_FAILED_PRECONDITION, "%s already runs %s: %s %s", node->uri,
+                change_refuse(build, BERTH_FAILED_PRECONDITION, "%s %s %s: %s %s", node->uri,
+                              change_is_idle(node) ? "is idle, and will start as" : "already runs",
                               build->request->kind == CHANGE_ROLLBACK_PLUGINS ? "the earlier version"
                                                                               : "what is on disk",
                               manifest_of(node->entry)->module, manifest_of(node->entry)->version);
@@ -311,6 +316,8 @@ void change_judge(struct change_build *build)
         [CHANGE_UPGRADE_PLUGINS] = judge_for_upgrade,
         [CHANGE_ROLLBACK_PLUGINS] = judge_for_upgrade,
         [CHANGE_UNDO] = judge_for_undo,
+        [CHANGE_ACTIVATE_PLUGINS] = change_judge_for_activation,
+        [CHANGE_REST_PLUGINS] = change_judge_for_rest,
     };
 
     for (size_t i = 0; i < build->memory->count; i++)
@@ -319,4 +326,5 @@ void change_judge(struct change_build *build)
         narrow_upgrade(build);
         require_new(build);
     }
+    change_activate(build);
 }

@@ -34,13 +34,20 @@ static void move(struct spread *spread, size_t node, enum change_action action, 
     spread->queue[spread->count++] = node;
 }
 
+/* A server wants those to whom it carries calls, and takes them as they come when they start on call. */
+static bool carries_calls_to(const struct change_node *server, const struct change_node *node)
+{
+    return node->action == CHANGE_START && node->entry->starts_on_call &&
+           server->running->entry->plugin->carry_count > 0;
+}
+
 /* @return does it move with its provider? */
 static bool move_user(struct spread *spread, size_t user, size_t provider)
 {
     struct change_build *build = spread->build;
     const struct change_node *node = change_node_at(build, user), *of = change_node_at(build, provider);
 
-    if (user == provider || !node->runs)
+    if (user == provider || !node->runs || carries_calls_to(node, of))
         return false;
     if (node->will && !change_moves(node))
         move(spread, user, CHANGE_RESTART, provider,
@@ -57,7 +64,7 @@ static void try_again(struct spread *spread, const struct change_link *link, siz
     const struct change_node *node = change_node_at(build, link->user), *of = change_node_at(build, provider);
 
     if (link->binding && link->user != provider && node->running != NULL && !node->runs && node->will &&
-        !change_moves(node) && change_begins(of))
+        !change_moves(node) && change_begins(of) && !node->entry->starts_on_call)
         move(spread, link->user, CHANGE_START, provider,
              change_text(build, "it is tried again with %s, which it requires", of->uri));
 }

@@ -476,7 +476,8 @@ static void on_misuse(void *context, const void *owner, const struct berth_call 
                                    .caller = caller});
 }
 
-void host_observe(struct router *router, void (*on_change)(void *context), void *context)
+void host_observe(struct router *router, void (*on_change)(void *context),
+                  void (*on_held)(void *context, const char *service, const char *plugin), void *context)
 {
     log_use_trace(find_trace);
     router_observe(router, &(struct router_observer){
@@ -484,6 +485,7 @@ void host_observe(struct router *router, void (*on_change)(void *context), void 
                                .on_enter = on_enter,
                                .on_leave = on_leave,
                                .on_change = on_change,
+                               .on_held = on_held,
                                .on_misuse = on_misuse,
                            });
 }

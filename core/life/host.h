@@ -54,9 +54,10 @@ struct host_options {
 /** The callbacks are the caller's to set. @param settings  borrowed. */
 void host_init(struct host *host, struct registry_plugin *plugin, const struct host_options *options,
                const struct berth_settings *settings);
-/** Notes whose code runs, and reports misuse: the owners of the router's services are hosts. Both parameters
- * are those of the router's observer. */
-void host_observe(struct router *router, void (*on_change)(void *context), void *context);
+/** Notes whose code runs, and reports misuse: the owners of the router's services are hosts. The functions
+ * and their context are those of the router's observer. */
+void host_observe(struct router *router, void (*on_change)(void *context),
+                  void (*on_held)(void *context, const char *service, const char *plugin), void *context);
 /** What it has added is forgotten, and removed if it has joined. */
 void host_forget_interceptors(struct host *host);
 /**

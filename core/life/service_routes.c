@@ -47,6 +47,22 @@ enum berth_code service_routes_declare(struct router *router, const struct manif
     return code;
 }
 
+enum berth_code service_routes_redeclare(struct router *router, const struct manifest_plugin *plugin,
+                                         const struct manifest_service *service, struct berth_error *err)
+{
+    struct router_service *declaration;
+    enum berth_code code;
+
+    if (router_find_exporter(router, service->name) == NULL)
+        return service_routes_declare(router, plugin, service, err);
+    declaration = make_declaration(plugin, service);
+    if (declaration == NULL)
+        abort();
+    code = router_redeclare(router, declaration, err);
+    free(declaration);
+    return code;
+}
+
 static const struct berth_service *find_service(const struct berth_plugin *table, const char *name)
 {
     if (!BERTH_HAS(table, services))

@@ -13,6 +13,9 @@
 /** @return as router_declare. */
 enum berth_code service_routes_declare(struct router *router, const struct manifest_plugin *plugin,
                                        const struct manifest_service *service, struct berth_error *err);
+/** Declares it, or declares it anew if nobody serves it; see router_redeclare. @return as these. */
+enum berth_code service_routes_redeclare(struct router *router, const struct manifest_plugin *plugin,
+                                         const struct manifest_service *service, struct berth_error *err);
 
 /** What becomes live at once, see router_switch. Zero-initialise. */
 struct service_targets {

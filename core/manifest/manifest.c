@@ -22,9 +22,10 @@ static const char *const module_keys[] = {"module",  "version", "description", "
                                           "licence", "needs",   "plugins"};
 
 static const char *const plugin_keys[] = {
-    "type",      "id",        "description",    "requires", "wants",  "services", "transports",  "carries",
-    "callbacks", "interface", "config_version", "renames",  "config", "protos",   "skip_unless", "formerly",
-    "leaves",    "gives_to",  "migrates",       "upgrade",  "state",  "uses",     "makes",
+    "type",        "id",        "description", "requires",       "wants",    "services", "transports",
+    "carries",     "callbacks", "interface",   "config_version", "renames",  "config",   "protos",
+    "skip_unless", "formerly",  "leaves",      "gives_to",       "migrates", "upgrade",  "state",
+    "uses",        "makes",     "activate",    "http_prefix",
 };
 
 /* In the order of enum manifest_callback. */
@@ -522,6 +523,29 @@ static void read_state(struct reader *reader, const struct config_node *map, str
         read_state_reads(reader, state, find(state, "reads"), plugin);
 }
 
+/* When it starts, and what of it can be called besides its services. */
+static void read_activate(struct reader *reader, const struct config_node *map,
+                          struct manifest_plugin *plugin)
+{
+    const char *when = read_text(reader, map, "activate", false, "a plugin");
+
+    plugin->http_prefix = read_text(reader, map, "http_prefix", false, "a plugin");
+    if (plugin->http_prefix != NULL && plugin->http_prefix[0] != '/')
+        complain(reader, &find(map, "http_prefix")->mark,
+                 "http_prefix: \"%.200s\" is not a path prefix such as /hello", plugin->http_prefix);
+    if (when == NULL)
+        return;
+    if (strcmp(when, "call") == 0)
+        plugin->activate = MANIFEST_ACTIVATE_CALL;
+    else if (strcmp(when, "start") == 0)
+        plugin->activate = MANIFEST_ACTIVATE_START;
+    else
+        complain(reader, &find(map, "activate")->mark,
+                 "activate: \"%.60s\" is neither start nor call (start: with the daemon; call: when it is "
+                 "first called)",
+                 when);
+}
+
 static void read_interface(struct reader *reader, const struct config_node *map,
                            struct manifest_plugin *plugin)
 {
@@ -802,6 +826,7 @@ static void read_plugin(struct reader *reader, const struct config_node *node, s
                &plugin->carries, &plugin->carry_count);
     read_callbacks(reader, node, plugin);
     read_upgrade(reader, node, plugin);
+    read_activate(reader, node, plugin);
     read_uses(reader, node, plugin);
     read_state(reader, node, plugin);
     read_interface(reader, node, plugin);

@@ -95,6 +95,16 @@ enum manifest_upgrade {
 /** "exclusive", as in the manifest. */
 const char *manifest_upgrade_name(enum manifest_upgrade mode);
 
+/** When a plugin wishes to start, unless the configuration decides otherwise. */
+enum manifest_activate {
+    /** It leaves that to activation.default. */
+    MANIFEST_ACTIVATE_ANY,
+    /** With the daemon. */
+    MANIFEST_ACTIVATE_START,
+    /** When it is called first. */
+    MANIFEST_ACTIVATE_CALL,
+};
+
 /** Versions of the state that one generation hands to the next. */
 struct manifest_state {
     /** 0: it hands nothing over. */
@@ -172,6 +182,9 @@ struct manifest_plugin {
     const char *const *carries;
     size_t carry_count;
     enum manifest_upgrade upgrade;
+    enum manifest_activate activate;
+    /** Where it answers HTTP requests, so that these can start it; NULL: not said. */
+    const char *http_prefix;
     /** Bits of enum manifest_uses. */
     uint32_t uses;
     struct manifest_state state;

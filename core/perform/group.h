@@ -83,9 +83,11 @@ static inline bool member_restarts(const struct member *member)
     return member->of->action == CHANGE_RESTART || member->of->action == CHANGE_UPGRADE;
 }
 
+/* Calls of one that becomes idle wait, as for a successor: its next generation takes them. */
 static inline enum berth_ending member_ending(const struct member *member)
 {
-    return member->of->action == CHANGE_STOP ? BERTH_ENDING_REMOVED : BERTH_ENDING_REPLACED;
+    return member->of->action == CHANGE_STOP && !change_rests(member->of) ? BERTH_ENDING_REMOVED
+                                                                          : BERTH_ENDING_REPLACED;
 }
 
 /** What a stage came to. */

@@ -15,6 +15,7 @@
 
 #include "crew.h"
 #include "exchange.h"
+#include "idle.h"
 #include "order.h"
 #include "wave.h"
 
@@ -234,21 +235,6 @@ static size_t order_of(void *context, const void *owner)
     return CONTAINER_OF(host, struct generation, host)->order;
 }
 
-/* Callers of what does not run learn the reason. */
-static void declare_idle_services(struct router *router, const struct plan *plan)
-{
-    for (size_t i = plan->run_count; router != NULL && i < plan->count; i++) {
-        const struct plan_entry *entry = &plan->entries[i];
-        char reason[BERTH_ERROR_MAX];
-
-        snprintf(reason, sizeof(reason), "%s does not run: %s", entry->plugin->uri, entry->reason);
-        for (size_t k = 0; k < entry->plugin->service_count; k++)
-            if (router_find_exporter(router, entry->services[k].name) == NULL &&
-                service_routes_declare(router, entry->plugin, &entry->services[k], NULL) == BERTH_OK)
-                router_set_gone(router, entry->services[k].name, BERTH_UNAVAILABLE, reason);
-    }
-}
-
 static void adopt_plan(struct perform *perform, const struct plan *plan)
 {
     struct generation *generation;
@@ -258,7 +244,8 @@ static void adopt_plan(struct perform *perform, const struct plan *plan)
     registry_adopt_plan(registry_of(perform), plan);
     TAILQ_FOREACH(generation, &perform->crew.all, link)
     generation_find_place(generation);
-    declare_idle_services(perform->options.host.router, plan);
+    if (perform->options.host.router != NULL)
+        idle_declare(perform->options.host.router, registry_of(perform));
     if (perform->options.host.router != NULL)
         router_order_interceptors(perform->options.host.router, order_of, NULL);
 }
@@ -745,7 +732,8 @@ void perform_load(struct perform *perform, bool (*is_over)(void))
     /* All first: small objects that live as long as the daemon then lie close together, and not between what
      * the loader keeps of each module. */
     for (size_t i = 0; i < plan->run_count; i++)
-        crew_add(&perform->crew, &plan->entries[i], false);
+        if (plan_entry_starts(&plan->entries[i]))
+            crew_add(&perform->crew, &plan->entries[i], false);
     generation = TAILQ_FIRST(&perform->crew.all);
     while (generation != NULL && (is_over == NULL || !is_over())) {
         crew_load(&perform->crew, generation);
@@ -822,6 +810,16 @@ void perform_stop(struct perform *perform)
     generation_cancel(generation);
     list_closing(perform);
     wake(perform);
+}
+
+void perform_hold_calls(struct perform *perform, const struct plan_entry *entry)
+{
+    idle_hold(perform->options.host.router, entry);
+}
+
+void perform_refuse_calls(struct perform *perform, const struct plan_entry *entry, const char *reason)
+{
+    idle_refuse(perform->options.host.router, entry, reason);
 }
 
 void perform_each(const struct perform *perform,

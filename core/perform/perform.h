@@ -48,7 +48,8 @@ struct perform *perform_create(const struct perform_options *options);
 /** After on_stopped, unless perform_is_any_busy. */
 void perform_destroy(struct perform *perform);
 
-/** Makes a generation of each entry of the registry's plan that is to run, and loads it, until `is_over`. */
+/** Makes a generation of each entry of the registry's plan that starts with the daemon, and loads it, until
+ * `is_over`. */
 void perform_load(struct perform *perform, bool (*is_over)(void));
 void perform_start(struct perform *perform);
 /** In on_settled. */
@@ -126,6 +127,11 @@ struct perform_request {
  * daemon stops.
  */
 void perform_ask(struct perform *perform, struct perform_request *request);
+
+/** Has calls of a plugin that nobody serves wait, from now on, until it is ready or has failed. */
+void perform_hold_calls(struct perform *perform, const struct plan_entry *entry);
+/** Refuses calls of a plugin that nobody serves, also those that wait. */
+void perform_refuse_calls(struct perform *perform, const struct plan_entry *entry, const char *reason);
 
 /** Each generation that runs or was tried last, in the order of their start, until the visitor returns false.
  */

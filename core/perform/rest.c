@@ -180,7 +180,7 @@ enum progress exchange_drain(struct exchange *exchange)
         return PROGRESS_WAITS;
     if (busy == NULL)
         return PROGRESS_FAILED;
-    if (exchange->work->is_forced || busy->of->action == CHANGE_STOP)
+    if (exchange->work->is_forced || (busy->of->action == CHANGE_STOP && !change_rests(busy->of)))
         return end_the_rest(exchange);
     return abandon(exchange, busy);
 }

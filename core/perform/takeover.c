@@ -50,6 +50,15 @@ static void remove_routes(struct exchange *exchange, const struct manifest_plugi
     }
 }
 
+static void become_idle(struct exchange *exchange, const char *uri)
+{
+    struct registry *registry = exchange->crew->ground.host.registry;
+    struct registry_plugin *plugin = registry_find(registry, uri);
+
+    if (plugin != NULL && !plugin->is_taken)
+        registry_move(registry, plugin, BERTH_STATE_IDLE);
+}
+
 static void end_stopped(struct exchange *exchange, struct member *member)
 {
     const struct registry_plugin *plugin = member->before->plugin;
@@ -61,6 +70,8 @@ static void end_stopped(struct exchange *exchange, struct member *member)
         remove_routes(exchange, member->before->source.entry->plugin);
     crew_dismiss(exchange->crew, member->before);
     member->before = NULL;
+    if (change_rests(member->of))
+        become_idle(exchange, member->of->uri);
 }
 
 static void begin_close(struct exchange *exchange)

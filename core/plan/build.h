@@ -70,6 +70,9 @@ void plan_rules_block(struct plan_build *build);
 /** Rejects plugins that are to run in a process of their own, but use or offer what does not reach one. */
 void plan_isolation_apply(struct plan_build *build);
 
+/** Decides which plugins are idle until they are called. Needs the levels. */
+void plan_activation_apply(struct plan_build *build);
+
 /** Rejects plugins that export a service assigned to another plugin, and adds the configured transports. */
 void plan_exports_apply(struct plan_build *build);
 /** Warns about transports that no server carries. */

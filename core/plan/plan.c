@@ -7,6 +7,7 @@ struct plan *plan_create(const struct catalog *catalog, const struct settings_pl
 {
     struct plan_memory *memory = memory_allocate(1, sizeof(*memory));
     struct plan_build build = {.settings = settings, .memory = memory, .plan = &memory->plan};
+    int32_t max_level;
 
     plan_build_collect(&build, catalog);
     plan_rules_apply(&build);
@@ -17,7 +18,9 @@ struct plan *plan_create(const struct catalog *catalog, const struct settings_pl
         plan_rules_block(&build);
     plan_cycles_warn(&build);
     plan_exports_warn(&build);
-    plan_build_publish(&build, plan_graph_set_levels(build.plan));
+    max_level = plan_graph_set_levels(build.plan);
+    plan_activation_apply(&build);
+    plan_build_publish(&build, max_level);
     return build.plan;
 }
 

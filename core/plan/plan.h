@@ -81,6 +81,10 @@ struct plan_entry {
     int32_t level;
     const struct plan_requirement *requirements;
     size_t requirement_count;
+    /** It will run, but stays idle until it is called, or something else that needs it is. */
+    bool starts_on_call;
+    /** When it starts and why, as far as it is not the default; one sentence, or NULL. */
+    const char *activation;
     /** The services of its manifest, with the transports that the configuration adds. */
     const struct manifest_service *services;
 };
@@ -118,6 +122,24 @@ static inline bool plan_entry_will_run(const struct plan_entry *entry)
 {
     return entry->state == BERTH_STATE_WAITING;
 }
+
+/** Does it start with the daemon? */
+static inline bool plan_entry_starts(const struct plan_entry *entry)
+{
+    return plan_entry_will_run(entry) && !entry->starts_on_call;
+}
+
+/** Can a call start it: has it services, or a prefix for HTTP requests? */
+static inline bool plan_entry_is_callable(const struct plan_entry *entry)
+{
+    return entry->plugin->service_count > 0 || entry->plugin->http_prefix != NULL;
+}
+
+/**
+ * Does an entry need the providers of one of its requirements to run with it? Not under "*", nor where a
+ * `wants` is ignored, nor where a server wants those to whom it carries calls.
+ */
+bool plan_entry_needs(const struct plan_entry *entry, const struct plan_requirement *requirement);
 
 /**
  * Who depends on whom among those that will run: the plan's levels and cycles and the turns at run time come

@@ -7,9 +7,11 @@
 #include <config/print/json.h>
 #include <config/text/utf8.h>
 
-/* "run", "disabled". */
+/* "run", "on call", "disabled". */
 static const char *verdict_name(const struct plan_entry *entry)
 {
+    if (entry->starts_on_call)
+        return "on call";
     return plan_entry_will_run(entry) ? "run" : berth_state_name(entry->state);
 }
 
@@ -64,6 +66,7 @@ static struct widths measure(const struct plan *plan)
 static void print_row(FILE *out, const struct plan_entry *entry, const struct widths *widths)
 {
     const struct manifest *manifest = entry->plugin->manifest;
+    const char *reason = entry->reason != NULL ? entry->reason : entry->activation;
     char level[16] = "-";
 
     if (plan_entry_will_run(entry))
@@ -71,9 +74,9 @@ static void print_row(FILE *out, const struct plan_entry *entry, const struct wi
     fprintf(out, "%-6s %-9s %-*s  %s %s%*s  ", level, verdict_name(entry), widths->uri, entry->plugin->uri,
             manifest->module, manifest->version, widths->module - (int)module_length(manifest), "");
     print_signer(out, manifest);
-    if (entry->reason != NULL) {
+    if (reason != NULL) {
         fprintf(out, "%*s  ", widths->signer - (int)signer_length(manifest), "");
-        utf8_write_line(out, entry->reason);
+        utf8_write_line(out, reason);
     }
     fputc('\n', out);
 }
@@ -92,13 +95,17 @@ static void print_summary(FILE *out, const struct plan *plan, const struct scan 
 {
     static const enum berth_state states[] = {BERTH_STATE_DISABLED, BERTH_STATE_SKIPPED, BERTH_STATE_BLOCKED,
                                               BERTH_STATE_REJECTED, BERTH_STATE_QUARANTINED};
-    size_t counts[BERTH_STATE_QUARANTINED + 1] = {0}, rejected = 0;
+    size_t counts[BERTH_STATE_QUARANTINED + 1] = {0}, rejected = 0, on_call = 0;
 
-    for (size_t i = 0; i < plan->count; i++)
+    for (size_t i = 0; i < plan->count; i++) {
         counts[plan->entries[i].state]++;
+        on_call += plan->entries[i].starts_on_call;
+    }
     for (size_t i = 0; i < scan->count; i++)
         rejected += scan->files[i].reason != NULL;
     fprintf(out, "\n%zu to run", plan->run_count);
+    if (on_call > 0)
+        fprintf(out, " (%zu on first call)", on_call);
     for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++)
         if (counts[states[i]] > 0)
             fprintf(out, ", %zu %s", counts[states[i]], berth_state_name(states[i]));
@@ -216,6 +223,7 @@ static void add_entry(struct config_json *json, const struct plan *plan, const s
     config_json_bool(json, "signature_verified", plugin->manifest->is_verified);
     config_json_string(json, "signer_comment", plugin->manifest->signer_comment);
     config_json_string(json, "verdict", verdict_name(entry));
+    config_json_string(json, "activation", entry->activation);
     config_json_integer(json, "level", entry->level);
     config_json_string(json, "code", berth_code_name(entry->code));
     config_json_string(json, "reason", entry->reason);

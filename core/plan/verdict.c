@@ -16,6 +16,7 @@ enum standing_kind {
     KIND_OPEN,
     /** Ready or serving. */
     KIND_READY,
+    /** Or idle: it does not take part. */
     KIND_DISABLED,
     KIND_SKIPPED,
     /** Failed, timed out, blocked, rejected, or going away. */
@@ -60,6 +61,7 @@ static enum standing_kind kind_of(enum berth_state state)
     case BERTH_STATE_SERVING:
         return KIND_READY;
     case BERTH_STATE_DISABLED:
+    case BERTH_STATE_IDLE:
         return KIND_DISABLED;
     case BERTH_STATE_SKIPPED:
         return KIND_SKIPPED;

@@ -215,6 +215,8 @@ static void check_names(const struct settings *settings, const struct found *fou
     check_keys(settings, found, "timeouts.plugins",
                config_node_find(config_node_find(root, "timeouts"), "plugins"), diagnostics);
     check_keys(settings, found, "isolation", config_node_find(root, "isolation"), diagnostics);
+    check_keys(settings, found, "activation.plugins",
+               config_node_find(config_node_find(root, "activation"), "plugins"), diagnostics);
     check_uris(settings, found, "required_plugins", settings->required, settings->required_count,
                diagnostics);
     check_uris(settings, found, "disabled_plugins", settings->plan.disabled, settings->plan.disabled_count,

@@ -174,7 +174,8 @@ const struct schema settings_schema = {
                      "system_calls under isolation, where my-set is \"@my-set\".",
               .default_ = EMPTY(CONFIG_MAP),
               .items = FIELD(.kind = SCHEMA_LIST, .default_ = EMPTY(CONFIG_LIST),
-                             .items = FIELD(.kind = SCHEMA_STRING, .has_min = true, .min = 1))), ),
+                             .items = FIELD(.kind = SCHEMA_STRING, .has_min = true, .min = 1))),
+        &settings_activation_schema, ),
 };
 
 /* Could it be the default of a path: absolute, and a text? */
@@ -630,6 +631,7 @@ static void fill(struct settings *settings)
     fill_upgrade(settings);
     fill_watched(settings);
     settings_fill_isolation(settings);
+    settings_fill_activation(settings);
     fill_trust(settings);
 }
 
@@ -665,6 +667,7 @@ struct settings *settings_create(struct config_tree *tree, const struct settings
     add_defaults(tree);
     take_plugins(store, diagnostics);
     take_made(store, diagnostics);
+    settings_expand_activation(tree);
     check_version(store, diagnostics);
     store->values = config_values_create(&settings_schema, config_tree_root(tree), &check, diagnostics);
     if (store->values != NULL)

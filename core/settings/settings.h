@@ -85,8 +85,31 @@ struct settings_isolation {
     uint64_t stall_after_ns;
 };
 
+/** When a plugin starts, where the configuration says so of it alone. */
+struct settings_activation {
+    const char *uri;
+    struct config_mark mark;
+    /** Its manifest and activation.default do not count. */
+    bool is_decided;
+    /** When it is called first, rather than with the daemon. */
+    bool on_call;
+    bool has_idle_after;
+    uint64_t idle_after_ns;
+};
+
 /** What the configuration decides about the plan. */
 struct settings_plan {
+    /** Those of struct settings: they start with the daemon. */
+    const struct settings_uri *required;
+    size_t required_count;
+    /** What may start when it is called first does so; and where that is said. */
+    bool starts_on_call;
+    struct config_mark starts_on_call_mark;
+    /** By URI. */
+    const struct settings_activation *activations;
+    size_t activation_count;
+    /** How long nothing may have called what was started by a call until it is stopped; 0: it is not. */
+    uint64_t idle_after_ns;
     const struct settings_uri *disabled;
     size_t disabled_count;
     /** Service -> URI of the plugin that exports it, where several could. */
@@ -289,6 +312,9 @@ void settings_compare_daemon(const struct settings *before, const struct setting
 /** "limits.burst changed at conf.d/20.yaml:7:3", or "tls_key: /etc/x/key.pem changed"; malloced. */
 char *settings_difference_explain(const struct settings_difference *difference);
 void settings_differences_finish(struct settings_differences *differences);
+
+/** What is said of one plugin under activation.plugins; NULL: nothing. */
+const struct settings_activation *settings_find_activation(const struct settings_plan *plan, const char *uri);
 
 /** How a plugin is isolated; NULL: it runs in the daemon. */
 const struct settings_isolation *settings_find_isolation(const struct settings *settings, const char *uri);

@@ -99,6 +99,12 @@ void settings_find_files(struct settings_store *store, struct settings_section *
  */
 const struct settings_file *settings_next_changed_file(const struct settings_section *before,
                                                        const struct settings_section *after, size_t *place);
+/** The section `activation`. */
+extern const struct schema settings_activation_schema;
+/** Gives entries under activation.plugins that are written as one word their full form. */
+void settings_expand_activation(struct config_tree *tree);
+/** Fills in what settings->plan has of it, from the checked values. */
+void settings_fill_activation(struct settings *settings);
 
 /** NULL for a plugin that was not found. */
 struct settings_section *settings_find_section(const struct settings *settings, const char *uri);

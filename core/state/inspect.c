@@ -197,6 +197,11 @@ static void fill_from_registry(struct berth_plugin_info *info, struct scratch *s
     info->condition_reason = plugin->condition_reason;
     info->newest_version = find_newest_version(plugin);
     info->held_back = find_held_back(plugin);
+    if (plugin->planned != NULL) {
+        info->starts_on_call = plugin->planned->starts_on_call;
+        info->activation = plugin->planned->activation;
+        info->http_prefix = plugin->planned->plugin->http_prefix;
+    }
 }
 
 typedef bool (*visitor)(void *context, const struct berth_plugin_info *info);

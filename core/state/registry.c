@@ -338,7 +338,7 @@ static void take_verdict(struct registry *registry, struct registry_plugin *plug
         free(plugin->reason);
         plugin->reason = NULL;
         plugin->cause = NULL;
-        registry_move(registry, plugin, BERTH_STATE_WAITING);
+        registry_move(registry, plugin, entry->starts_on_call ? BERTH_STATE_IDLE : BERTH_STATE_WAITING);
     } else {
         registry_blame(registry, plugin, entry->state, entry->code, entry->reason, cause_of(registry, entry));
     }

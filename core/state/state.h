@@ -203,6 +203,7 @@ enum berth_code registry_each(struct registry *registry, const struct registry_p
                               const char *type, bool (*on_ref)(void *context, const struct berth_ref *ref),
                               void *context, struct berth_error *err);
 
+struct activation;
 struct costs;
 struct holds;
 struct reload;
@@ -221,6 +222,8 @@ struct inspect {
     const struct holds *holds;
     /** The same for changes that are asked for. */
     struct reload *reload;
+    /** The same for plugins that start when they are called. */
+    struct activation *activation;
     struct registry *registry;
     /** For rejected files; may be NULL. */
     const struct scan *scan;

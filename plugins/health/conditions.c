@@ -32,9 +32,11 @@ enum condition conditions_find(const struct conditions *conditions, const char *
     return conditions->entries[place].condition;
 }
 
+/* One that starts when it is called answers calls, unless it has failed to. */
 static bool is_up(const struct berth_plugin_info *plugin)
 {
-    return plugin->state == BERTH_STATE_READY || plugin->state == BERTH_STATE_SERVING;
+    return plugin->state == BERTH_STATE_READY || plugin->state == BERTH_STATE_SERVING ||
+           (BERTH_HAS(plugin, starts_on_call) && plugin->code == BERTH_OK);
 }
 
 static bool is_degraded(const struct berth_plugin_info *plugin)

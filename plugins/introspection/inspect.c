@@ -135,6 +135,8 @@ static Berth__Inspect__V1__State state(enum berth_state state)
         return BERTH__INSPECT__V1__STATE__STATE_TIMED_OUT;
     case BERTH_STATE_QUARANTINED:
         return BERTH__INSPECT__V1__STATE__STATE_QUARANTINED;
+    case BERTH_STATE_IDLE:
+        return BERTH__INSPECT__V1__STATE__STATE_IDLE;
     }
     return BERTH__INSPECT__V1__STATE__STATE_UNSPECIFIED;
 }
@@ -238,6 +240,8 @@ static bool describe(const struct berth_plugin_info *plugin, struct berth_wire_b
     }
     if (BERTH_HAS(plugin, held_back) && plugin->held_back != NULL)
         message.held_back = introspection_text(plugin->held_back[0] != '\0' ? plugin->held_back : "unknown");
+    message.starts_on_call = BERTH_HAS(plugin, starts_on_call);
+    message.activation = introspection_text(BERTH_HAS(plugin, activation) ? plugin->activation : NULL);
     appended = fill_platforms(&message, plugin, &lists) && fill_exports(&message, plugin, &lists) &&
                fill_edges(&message, plugin, &lists) && fill_transports(&message, plugin, &lists) &&
                append_with_times(&message, &plugin->times, replies);

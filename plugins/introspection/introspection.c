@@ -164,6 +164,7 @@ static enum verdict verdict(enum berth_state state)
     case BERTH_STATE_SERVING:
     case BERTH_STATE_DRAINING:
     case BERTH_STATE_STOPPED:
+    case BERTH_STATE_IDLE:
         return RUNS;
     case BERTH_STATE_DISABLED:
     case BERTH_STATE_SKIPPED:

@@ -76,6 +76,7 @@ static bool judge(void *context, const struct berth_plugin_info *plugin)
     }
     report->message.plugins++;
     report->message.ready += plugin->state == BERTH_STATE_READY || plugin->state == BERTH_STATE_SERVING;
+    report->message.idle += plugin->state == BERTH_STATE_IDLE;
     report->message.skipped += plugin->code == BERTH_SKIP;
     if (is_broken(plugin) || is_degraded(plugin))
         add_broken(report, plugin);

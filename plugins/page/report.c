@@ -162,6 +162,7 @@ static void put_identity(struct berth_json_writer *json, const struct berth_plug
         berth_json_text(json, "signer_comment", plugin->signer_comment);
     }
     berth_json_text(json, "description", plugin->description);
+    berth_json_text(json, "activation", BERTH_HAS(plugin, activation) ? plugin->activation : NULL);
 }
 
 static void put_state(struct berth_json_writer *json, const struct berth_plugin_info *plugin)

@@ -58,19 +58,31 @@ static inline void world_close(struct world *world)
         manifest_destroy(world->manifests[i]);
 }
 
-/** All that the plan runs, as if it had started; to be freed. */
+/** All that starts with the daemon, as if it had; to be freed. Plans without idle plugins: `run_count`. */
 static inline struct change_running *world_run(const struct world *world)
 {
+    size_t count = 0;
+
     struct change_running *running = calloc(world->plan->run_count + 1, sizeof(*running));
 
     assert_non_null(running);
     for (size_t i = 0; i < world->plan->run_count; i++)
-        running[i] = (struct change_running){.entry = &world->plan->entries[i],
-                                             .settings = world->settings,
-                                             .generation = 1,
-                                             .is_ready = true,
-                                             .start_ns = 2000000};
+        if (plan_entry_starts(&world->plan->entries[i]))
+            running[count++] = (struct change_running){.entry = &world->plan->entries[i],
+                                                       .settings = world->settings,
+                                                       .generation = 1,
+                                                       .is_ready = true,
+                                                       .start_ns = 2000000};
     return running;
+}
+
+static inline size_t world_count_running(const struct world *world)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < world->plan->run_count; i++)
+        count += plan_entry_starts(&world->plan->entries[i]);
+    return count;
 }
 
 #endif

@@ -55,6 +55,7 @@ static void every_key_is_read(void **state)
                    "    transports: {helloworld.Greeter: [tcp, ttrpc]}\n"
                    "    callbacks: [prepare, discard, migrate, reconfigure, save_state, load_state]\n"
                    "    interface: berth_greeter\n    upgrade: handover\n"
+                   "    activate: call\n    http_prefix: /greet\n"
                    "    state: {writes: 3, reads: [2, 3]}\n"
                    "    protos: [greeter.proto, example/v1/more.proto]\n"
                    "    config_version: 3\n"
@@ -96,6 +97,8 @@ static void every_key_is_read(void **state)
                                             MANIFEST_CALLBACK_MIGRATE | MANIFEST_CALLBACK_RECONFIGURE |
                                             MANIFEST_CALLBACK_SAVE_STATE | MANIFEST_CALLBACK_LOAD_STATE);
     assert_int_equal(plugin->upgrade, MANIFEST_UPGRADE_HANDOVER);
+    assert_int_equal(plugin->activate, MANIFEST_ACTIVATE_CALL);
+    assert_string_equal(plugin->http_prefix, "/greet");
     assert_int_equal(plugin->state.writes, 3);
     assert_int_equal(plugin->state.read_count, 2);
     assert_int_equal(plugin->state.reads[0], 2);
@@ -135,6 +138,8 @@ static void what_may_be_left_out_is_empty(void **state)
     assert_int_equal(plugin->requirement_count + plugin->want_count + plugin->service_count, 0);
     assert_int_equal(plugin->callbacks, 0);
     assert_int_equal(plugin->upgrade, MANIFEST_UPGRADE_EXCLUSIVE);
+    assert_int_equal(plugin->activate, MANIFEST_ACTIVATE_ANY);
+    assert_null(plugin->http_prefix);
     assert_int_equal(plugin->state.writes, 0);
     assert_int_equal(plugin->state.read_count, 0);
     assert_int_equal(plugin->proto_count, 0);
@@ -258,6 +263,8 @@ static const struct wrong_case {
     {PLUGIN "migrates: sometimes\n", "note:6:15: migrates: \"sometimes\" is neither all nor listed"},
     {PLUGIN "upgrade: besides\n",
      "note:6:14: upgrade: \"besides\" is not a mode: use beside, handover or exclusive"},
+    {PLUGIN "activate: later\n", "note:6:15: activate: \"later\" is neither start nor call"},
+    {PLUGIN "http_prefix: hello\n", "note:6:18: http_prefix: \"hello\" is not a path prefix such as /hello"},
     {PLUGIN "callbacks: [save_state]\n",
      "note:6:16: save_state and load_state require the versions they write and read"},
     {PLUGIN "state: {writes: 1}\n", "note:6:12: state requires save_state and load_state under callbacks"},

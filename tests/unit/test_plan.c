@@ -657,6 +657,158 @@ static void who_uses_the_daemon_itself_stays_in_it(void **state)
     }
 }
 
+/* Who starts on call: "" before it if it does, and otherwise why not. */
+struct lazy_case {
+    const char *name;
+    struct fake fakes[4];
+    /* Of the first. */
+    uint32_t callbacks, uses;
+    enum manifest_activate activate;
+    bool carries, has_prefix;
+    /* Of the configuration: for the first, and in general. */
+    bool is_asked, by_default, is_required;
+    /* The first one's sentence; and whether each of the four is idle. */
+    const char *activation, *idle;
+};
+
+#define SERVICE .services = {"x.S"}
+#define UNCALLABLE                                                                                           \
+    "starts with the daemon: it has no service and no http_prefix that could be called, and nothing that "   \
+    "starts on call needs it"
+
+static const struct lazy_case lazy_cases[] = {
+    {"nothing is idle by default", {{"a.v1.x", SERVICE}}, .idle = "-"},
+    {"as the configuration asks",
+     {{"a.v1.x", SERVICE}},
+     .is_asked = true,
+     .activation = "starts on its first call (berthd.yaml:7:5)",
+     .idle = "i"},
+    {"as it asks in general, with what only idle ones need",
+     {{"a.v1.x", SERVICE, .requirements = {"b.v1"}, .wants = {"c.v1.z"}}, {"b.v1.y"}, {"c.v1.z"}, {"d.v1.w"}},
+     .by_default = true,
+     .activation = "starts on its first call (berthd.yaml:2:3)",
+     .idle = "iii-"},
+    {"as the manifest asks",
+     {{"a.v1.x", SERVICE}},
+     .activate = MANIFEST_ACTIVATE_CALL,
+     .activation = "starts on its first call, as its manifest says",
+     .idle = "i"},
+    {"a manifest may keep a plugin from what is asked for in general",
+     {{"a.v1.x", SERVICE}, {"b.v1.y", .services = {"x.T"}}},
+     .activate = MANIFEST_ACTIVATE_START,
+     .by_default = true,
+     .idle = "-i"},
+    {"but not from what is asked for it",
+     {{"a.v1.x", SERVICE}},
+     .activate = MANIFEST_ACTIVATE_START,
+     .is_asked = true,
+     .activation = "starts on its first call (berthd.yaml:7:5)",
+     .idle = "i"},
+    {"a prefix can be called",
+     {{"a.v1.x"}},
+     .has_prefix = true,
+     .is_asked = true,
+     .activation = "starts on its first call (berthd.yaml:7:5)",
+     .idle = "i"},
+    {"what cannot be called", {{"a.v1.x"}}, .is_asked = true, .activation = UNCALLABLE, .idle = "-"},
+    {"a server",
+     {{"a.v1.x", SERVICE}},
+     .carries = true,
+     .is_asked = true,
+     .activation = "starts with the daemon: it is a server",
+     .idle = "-"},
+    {"one that serves on its own",
+     {{"a.v1.x", SERVICE}},
+     .callbacks = MANIFEST_CALLBACK_SERVE,
+     .is_asked = true,
+     .activation =
+         "starts with the daemon: it serves on its own, not only when it is called (callback serve)",
+     .idle = "-"},
+    {"an interceptor",
+     {{"a.v1.x", SERVICE}},
+     .uses = MANIFEST_USES_INTERCEPT,
+     .is_asked = true,
+     .activation = "starts with the daemon: it intercepts calls of other plugins",
+     .idle = "-"},
+    {"one that is required",
+     {{"a.v1.x", SERVICE}},
+     .is_asked = true,
+     .is_required = true,
+     .activation = "starts with the daemon: it is listed in required_plugins (berthd.yaml:3:20)",
+     .idle = "-"},
+    {"what a started one requires",
+     {{"a.v1.x", SERVICE}, {"b.v1.y", .requirements = {"a.v1"}}},
+     .is_asked = true,
+     .activation = "starts with the daemon: b.v1.y needs it, which starts with the daemon",
+     .idle = "--"},
+    {"what a started one wants, by way of another",
+     {{"a.v1.x", SERVICE}, {"b.v1.y", .requirements = {"a.v1.x"}}, {"c.v1.z", .wants = {"b.v1"}}},
+     .is_asked = true,
+     .activation = "starts with the daemon: b.v1.y needs it, which starts with the daemon",
+     .idle = "---"},
+    {"a server's wish is none of those",
+     {{"b.v1.server", .wants = {"a.v1"}}, {"a.v1.x", SERVICE}},
+     .carries = true,
+     .by_default = true,
+     .activation = "starts with the daemon: it is a server",
+     .idle = "-i"},
+    {"nor is a star",
+     {{"a.v1.x", SERVICE}, {"b.v1.y", .requirements = {"*"}}},
+     .is_asked = true,
+     .activation = "starts on its first call (berthd.yaml:7:5)",
+     .idle = "i-"},
+};
+
+static bool check_lazy_case(const struct lazy_case *test)
+{
+    static const char *const carries[] = {"grpc"};
+    const struct settings_activation asked = {
+        .uri = test->fakes[0].uri, .mark = {"berthd.yaml", 7, 5}, .is_decided = true, .on_call = true};
+    const struct settings_uri required = {test->fakes[0].uri, {"berthd.yaml", 3, 20}};
+    size_t count = strlen(test->idle);
+    bool is_fine = true;
+
+    start_again();
+    scene.settings = (struct settings_plan){
+        .activations = &asked,
+        .activation_count = test->is_asked,
+        .required = &required,
+        .required_count = test->is_required,
+        .starts_on_call = test->by_default,
+        .starts_on_call_mark = {"berthd.yaml", 2, 3},
+    };
+    for (size_t i = 0; i < count; i++)
+        add_fake(&test->fakes[i]);
+    scene.plugins[0].callbacks = test->callbacks;
+    scene.plugins[0].uses = test->uses;
+    scene.plugins[0].activate = test->activate;
+    scene.plugins[0].http_prefix = test->has_prefix ? "/x" : NULL;
+    scene.plugins[0].carries = carries;
+    scene.plugins[0].carry_count = test->carries;
+    make_plan(NULL, 0);
+    for (size_t i = 0; i < count; i++)
+        is_fine = is_fine && entry_of(test->fakes[i].uri)->starts_on_call == (test->idle[i] == 'i');
+    if (test->activation == NULL)
+        is_fine = is_fine && entry_of(test->fakes[0].uri)->activation == NULL;
+    else
+        is_fine = is_fine && entry_of(test->fakes[0].uri)->activation != NULL &&
+                  strcmp(entry_of(test->fakes[0].uri)->activation, test->activation) == 0;
+    /* Whoever asks for it by name is told where it is not done. */
+    is_fine = is_fine && scene.plan->warning_count == (test->is_asked && test->idle[0] == '-');
+    if (!is_fine)
+        print_error("%s: %s\n", test->name, entry_of(test->fakes[0].uri)->activation);
+    return is_fine;
+}
+
+static void who_is_idle_until_it_is_called(void **state)
+{
+    bool are_fine = true;
+
+    for (size_t i = 0; i < sizeof(lazy_cases) / sizeof(lazy_cases[0]); i++)
+        are_fine = check_lazy_case(&lazy_cases[i]) && are_fine;
+    assert_true(are_fine);
+}
+
 static void a_transport_that_nobody_carries_is_a_warning(void **state)
 {
     static const char *const quic[] = {"quic"};
@@ -866,6 +1018,7 @@ int main(void)
         TEST(nothing_is_widened_by_default),
         TEST(only_calls_reach_a_process_of_its_own),
         TEST(who_uses_the_daemon_itself_stays_in_it),
+        TEST(who_is_idle_until_it_is_called),
         TEST(a_transport_that_nobody_carries_is_a_warning),
         TEST(where_no_server_says_what_it_carries_nobody_is_warned),
         TEST(many_warnings_are_cut_with_their_number),

@@ -246,6 +246,39 @@ static void a_file_sets_what_the_daemon_does(void **state)
     strike(&scene);
 }
 
+static void a_plugins_activation_is_a_word_or_a_map(void **state)
+{
+    struct scene scene = set_scene("activation:\n"
+                                   "  default: call\n"
+                                   "  idle_after: 5m\n"
+                                   "  plugins:\n"
+                                   "    io.containerd.grpc.v1.greeter: start\n"
+                                   "    io.berth.store.v1.needy: {activate: call, idle_after: 2s}\n"
+                                   "    io.berth.store.v1.lmdb: {idle_after: 0s}\n");
+    const struct settings_activation *found;
+    const struct settings_plan *plan;
+
+    assert_true(load(&scene, false));
+    plan = &scene.settings->plan;
+    assert_true(plan->starts_on_call);
+    assert_int_equal(plan->starts_on_call_mark.line, 2);
+    assert_int_equal(plan->idle_after_ns, 300000000000);
+    found = settings_find_activation(plan, "io.containerd.grpc.v1.greeter");
+    assert_non_null(found);
+    assert_true(found->is_decided && !found->on_call && !found->has_idle_after);
+    assert_int_equal(found->mark.line, 5);
+    assert_int_equal(found->mark.column, 36);
+    found = settings_find_activation(plan, "io.berth.store.v1.needy");
+    assert_non_null(found);
+    assert_true(found->is_decided && found->on_call && found->has_idle_after);
+    assert_int_equal(found->idle_after_ns, 2000000000);
+    found = settings_find_activation(plan, "io.berth.store.v1.lmdb");
+    assert_non_null(found);
+    assert_true(!found->is_decided && found->has_idle_after && found->idle_after_ns == 0);
+    assert_null(settings_find_activation(plan, "io.berth.store.v1.other"));
+    strike(&scene);
+}
+
 static void the_command_line_wins_over_files(void **state)
 {
     struct scene scene = set_scene("root: /a\nstate: /b\nplugin_dirs: [/c]\n");
@@ -928,6 +961,7 @@ int main(void)
         cmocka_unit_test(a_user_has_folders_of_his_own),
         cmocka_unit_test(a_named_file_has_to_be_there),
         cmocka_unit_test(a_file_sets_what_the_daemon_does),
+        cmocka_unit_test(a_plugins_activation_is_a_word_or_a_map),
         cmocka_unit_test(the_command_line_wins_over_files),
         cmocka_unit_test(all_that_is_wrong_is_said_at_once),
         cmocka_unit_test(plugins_are_checked_in_spite_of_errors_elsewhere),

@@ -48,7 +48,7 @@ function tell(what) {
 function kindOf(p) {
   if (BROKEN.has(p.state)) return "bad";
   if (p.state === "blocked") return "blocked";
-  if (p.state === "skipped" || p.state === "disabled") return "off";
+  if (p.state === "skipped" || p.state === "disabled" || p.state === "idle") return "off";
   if (STARTING.has(p.state)) return "busy";
   if (p.state === "draining" || p.state === "stopped") return "gone";
   return p.condition !== "OK" ? "degraded" : "ok";
@@ -75,7 +75,7 @@ export function processOf(p) {
 
 // What is to be said of a plugin that is as it should be.
 const onDisk = p => p.newest_version === p.version ? `another ${p.version} on disk` : `on disk ${p.newest_version}`;
-const noteOf = p => [p.newest_version && `running ${p.version}, ${onDisk(p)}`,
+const noteOf = p => [p.state === "idle" && p.activation, p.newest_version && `running ${p.version}, ${onDisk(p)}`,
   p.held_back != null && `running ${p.version}, held back from ${p.held_back || "unknown"} on disk`, processOf(p)].filter(Boolean).join("; ");
 
 export const remarkOf = p => reasonOf(p) || noteOf(p);

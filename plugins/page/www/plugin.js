@@ -88,7 +88,7 @@ function signerOf(p) {
 }
 
 function about(p) {
-  return h("section", {class: "card"}, h("h2", null, "Module"), facts([["Module", p.module ? `${p.module}${p.version ? ` ${p.version}` : ""}` : null], ["On disk", p.newest_version === p.version && p.version ? `another ${p.version}` : p.newest_version], ["Held back", p.held_back === "" ? "unknown version" : p.held_back], ["Process", processOf(p)], ["File", p.path], ["Signer", signerOf(p)], ["Level", p.level >= 0 ? String(p.level) : "not in the plan"],
+  return h("section", {class: "card"}, h("h2", null, "Module"), facts([["Module", p.module ? `${p.module}${p.version ? ` ${p.version}` : ""}` : null], ["On disk", p.newest_version === p.version && p.version ? `another ${p.version}` : p.newest_version], ["Held back", p.held_back === "" ? "unknown version" : p.held_back], ["Activation", p.activation], ["Process", processOf(p)], ["File", p.path], ["Signer", signerOf(p)], ["Level", p.level >= 0 ? String(p.level) : "not in the plan"],
     ["Generation", p.generation ? String(p.generation) : "never started"], ["Code", p.code === "OK" ? null : p.code],
     ...p.steps.map(step => [`${step.name[0].toUpperCase()}${step.name.slice(1)}`, `${duration(step.duration_ns)} at ${duration(step.start_ns)}`]),
     ["Ready", p.times.ready_at_ns ? `after ${duration(p.times.ready_at_ns)}` : null]]));

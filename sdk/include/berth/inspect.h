@@ -36,14 +36,16 @@ enum berth_state {
     BERTH_STATE_TIMED_OUT = 12,
     /** Not loaded, because it killed the daemon too often. */
     BERTH_STATE_QUARANTINED = 13,
+    /** Planned, but not loaded until it is called, or another plugin that needs it is. */
+    BERTH_STATE_IDLE = 14,
 };
 
 /** The state's name for people, such as "timed out". */
 static inline const char *berth_state_name(enum berth_state state)
 {
     static const char *const names[] = {
-        "rejected", "disabled", "blocked", "waiting", "preparing", "starting",  "ready",
-        "serving",  "draining", "stopped", "skipped", "failed",    "timed out", "quarantined",
+        "rejected", "disabled", "blocked", "waiting", "preparing", "starting",    "ready", "serving",
+        "draining", "stopped",  "skipped", "failed",  "timed out", "quarantined", "idle",
     };
 
     return (int)state >= 0 && (size_t)state < sizeof(names) / sizeof(names[0]) ? names[(int)state]
@@ -154,6 +156,12 @@ struct berth_plugin_info {
      * is no file, or its version is not known. NULL: nothing is held back.
      */
     const char *held_back;
+    /** It starts when it is called first, unless it runs already. */
+    bool starts_on_call;
+    /** When it starts and why, where that is not simply with the daemon; one line, or NULL. */
+    const char *activation;
+    /** Where it answers HTTP requests, as its manifest says; NULL: not said. */
+    const char *http_prefix;
 };
 
 /** Something deprecated that still works. */
@@ -584,6 +592,15 @@ struct berth_inspect {
      */
     enum berth_code (*explain_holds)(const struct berth_inspect *inspect, const char *uri, char *ret_text,
                                      size_t size, struct berth_error *err);
+    /**
+     * Starts a plugin that starts when it is called, as a call of its services does; for servers that reach
+     * plugins in other ways. Its state tells when it is ready or has failed: watch for changes.
+     *
+     * @return BERTH_OK: it runs; BERTH_PENDING: it will be started; BERTH_UNAVAILABLE with the reason: it
+     * will not, because it does not start on call, or has failed recently; BERTH_NOT_FOUND.
+     */
+    enum berth_code (*activate)(const struct berth_inspect *inspect, const char *uri,
+                                struct berth_error *err);
 };
 
 #ifdef __cplusplus

@@ -68,7 +68,7 @@ enum berth_step {
 enum berth_ending {
     /** The daemon is stopping. */
     BERTH_ENDING_STOPPING = 0,
-    /** Another generation of the plugin takes over: clients should call again at once. */
+    /** Another generation takes over, at once or with the next call: clients should call again at once. */
     BERTH_ENDING_REPLACED = 1,
     /** The plugin is stopped while the daemon keeps running. */
     BERTH_ENDING_REMOVED = 2,

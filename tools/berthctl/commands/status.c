@@ -46,6 +46,8 @@ static void print_text(const status_message *status, const struct command_option
     plugin_format_duration(status->uptime_ns, uptime);
     table_print_coloured(stdout, options->with_colours, colour(status), status->verdict);
     printf(": %" PRIu64 " of %" PRIu64 " plugins are ready", status->ready, status->plugins);
+    if (status->idle > 0)
+        printf(", %" PRIu64 " idle", status->idle);
     if (status->skipped > 0)
         printf(", %" PRIu64 " skipped or disabled", status->skipped);
     if (status->rejected > 0)
@@ -79,6 +81,7 @@ static void print_json(const status_message *status)
     config_json_close(&json, ']');
     config_json_integer(&json, "plugins", (int64_t)status->plugins);
     config_json_integer(&json, "ready", (int64_t)status->ready);
+    config_json_integer(&json, "idle", (int64_t)status->idle);
     config_json_integer(&json, "skipped", (int64_t)status->skipped);
     config_json_integer(&json, "rejected", (int64_t)status->rejected);
     config_json_string(&json, "version", status->version);

@@ -167,6 +167,10 @@ static void add_advice(struct config_text *text, const plugin_message *root)
                               "health reports NOT_SERVING until then"
                             : "nothing: it is healthy");
         return;
+    case BERTH__INSPECT__V1__STATE__STATE_IDLE:
+        config_text_add(
+            text, "nothing: it starts when it is called; `berthctl plugins start %s` starts it now", uri);
+        return;
     case BERTH__INSPECT__V1__STATE__STATE_DRAINING:
     case BERTH__INSPECT__V1__STATE__STATE_STOPPED:
         config_text_add(text, "nothing: the daemon is shutting down");

@@ -34,7 +34,8 @@ static void clean(plugin_message *plugin)
                      plugin->signer,
                      plugin->signer_comment,
                      plugin->newest_version,
-                     plugin->held_back};
+                     plugin->held_back,
+                     plugin->activation};
 
     clean_all(texts, sizeof(texts) / sizeof(texts[0]));
     clean_all(plugin->requires, plugin->n_requires);
@@ -178,6 +179,8 @@ enum table_colour plugin_state_colour(const plugin_message *plugin)
     case BERTH_STATE_DRAINING:
     case BERTH_STATE_STOPPED:
         return TABLE_YELLOW;
+    case BERTH_STATE_IDLE:
+        break;
     }
     return TABLE_PLAIN;
 }
@@ -186,7 +189,8 @@ bool plugin_is_well(const plugin_message *plugin)
 {
     enum berth_state state = state_of(plugin);
 
-    return (state == BERTH_STATE_READY || state == BERTH_STATE_SERVING) && !plugin_is_degraded(plugin);
+    return (state == BERTH_STATE_READY || state == BERTH_STATE_SERVING || state == BERTH_STATE_IDLE) &&
+           !plugin_is_degraded(plugin);
 }
 
 bool plugin_has_settled(const plugin_message *plugin)

@@ -65,6 +65,8 @@ char *plugin_note(const struct plugin_list *list, const plugin_message *plugin)
     if (*plugin->held_back != '\0')
         config_text_add(&text, "%srunning %s, held back from %s on disk", text.length > 0 ? "; " : "",
                         plugin->version, plugin->held_back);
+    if ((int)plugin->state == BERTH__INSPECT__V1__STATE__STATE_IDLE && *plugin->activation != '\0')
+        config_text_add(&text, "%sidle, %s", text.length > 0 ? "; " : "", plugin->activation);
     if (*process != '\0')
         config_text_add(&text, "%s%s", text.length > 0 ? "; " : "", process);
     free(process);

@@ -165,6 +165,7 @@ void plugin_print_text(struct table *table, const plugin_message *plugin)
                    plugin->newest_version);
     if (*plugin->held_back != '\0')
         add_format(table, "On disk:", "%s %s, held back since a rollback", plugin->module, plugin->held_back);
+    add_line(table, "Activation:", plugin->activation);
     add_line(table, "Process:", process);
     add_isolation(table, plugin->isolation);
     add_line(table, "File:", plugin->path);
@@ -311,6 +312,8 @@ static void json_identity(struct config_json *json, const plugin_message *plugin
     json_text(json, "version", plugin->version);
     json_text(json, "newest_version", plugin->newest_version);
     json_text(json, "held_back", plugin->held_back);
+    config_json_bool(json, "starts_on_call", plugin->starts_on_call);
+    json_text(json, "activation", plugin->activation);
     json_process(json, plugin);
     json_text(json, "signer", plugin->signer);
     config_json_bool(json, "signature_verified", plugin->signature_verified);
