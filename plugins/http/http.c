@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "connect.h"
+#include "idle.h"
 #include "listen.h"
 
 struct http {
     struct berth_rpc_plugin base;
     struct http_config config;
     struct connect *connect;
+    struct idle *idle;
 };
 
 const struct berth_server http_interface = BERTH_RPC_PLUGIN_INTERFACE;
@@ -68,6 +70,7 @@ static void destroy(struct berth_rpc_plugin *base)
 {
     struct http *self = (struct http *)base;
 
+    idle_destroy(self->idle);
     connect_destroy(self->connect);
     http_config_finish(&self->config);
     berth_rpc_plugin_finish(base);
@@ -82,9 +85,9 @@ struct collection {
     bool is_out_of_memory;
 };
 
-static bool collect(void *context, const struct berth_ref *ref)
+static bool add_mount(struct collection *collection, const char *uri, const struct berth_http *handler,
+                      void *instance)
 {
-    struct collection *collection = context;
     struct berth_rpc_http_mount *mounts =
         realloc(collection->mounts, (collection->count + 1) * sizeof(*mounts));
 
@@ -93,9 +96,25 @@ static bool collect(void *context, const struct berth_ref *ref)
         return false;
     }
     collection->mounts = mounts;
-    mounts[collection->count++] = (struct berth_rpc_http_mount){
-        .handler = ref->interface, .instance = ref->instance, .owner = ref->uri};
+    mounts[collection->count++] =
+        (struct berth_rpc_http_mount){.handler = handler, .instance = instance, .owner = uri};
     return true;
+}
+
+static bool collect(void *context, const struct berth_ref *ref)
+{
+    return add_mount(context, ref->uri, ref->interface, ref->instance);
+}
+
+/* One that runs already needs nobody to stand in for it. */
+static bool collect_idle(void *context, const char *uri, const struct berth_http *handler, void *instance)
+{
+    struct collection *collection = context;
+
+    for (size_t i = 0; i < collection->count; i++)
+        if (strcmp(collection->mounts[i].owner, uri) == 0)
+            return true;
+    return add_mount(collection, uri, handler, instance);
 }
 
 static enum berth_code mount_all(struct http *self, const struct http_config *config, struct berth_error *err)
@@ -105,7 +124,8 @@ static enum berth_code mount_all(struct http *self, const struct http_config *co
 
     if (code == BERTH_OK)
         code = berth_each(self->base.host, "io.berth.http.v1", collect, &collection, err);
-    if (code == BERTH_OK && collection.is_out_of_memory)
+    if (code == BERTH_OK &&
+        (!idle_each(self->idle, collect_idle, &collection) || collection.is_out_of_memory))
         code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the HTTP handlers");
     if (code == BERTH_OK) {
         const struct berth_rpc_connect_options connect = {
@@ -149,6 +169,16 @@ static enum berth_code listen_again(struct berth_rpc_plugin *base, struct berth_
     return http_listen(base, &(const struct http_place)HTTP_PLACE(&self->config), err);
 }
 
+/* A handler that starts when it is called was added. */
+static void mount_again(void *context)
+{
+    struct http *self = context;
+    struct berth_error err;
+
+    if (mount_all(self, &self->config, &err) != BERTH_OK)
+        berth_log(self->base.host, BERTH_LOG_WARN, "HTTP handlers are not up to date: %s", err.message);
+}
+
 static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error *err)
 {
     struct http *self = (struct http *)base;
@@ -158,7 +188,8 @@ static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error 
     base->listen_again = listen_again;
     if (code == BERTH_OK) {
         self->connect = connect_create(base->host);
-        if (self->connect == NULL)
+        self->idle = idle_create(base->host, mount_again, self);
+        if (self->connect == NULL || self->idle == NULL)
             code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to watch the services");
     }
     return code == BERTH_OK ? berth_rpc_plugin_create(base, &options, err) : code;

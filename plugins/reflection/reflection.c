@@ -18,6 +18,10 @@
 struct stream {
     LIST_ENTRY(stream) link;
     struct berth_call *call;
+    /* One that waits for a plugin to start, packed; or NULL. */
+    uint8_t *question;
+    size_t question_length;
+    bool is_half_closed;
 };
 
 struct reflection {
@@ -108,8 +112,8 @@ static void on_start(struct berth_call *call)
         berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for another caller");
         return;
     }
-    stream->call = call;
     call->state = stream;
+    *stream = (struct stream){.call = call};
     LIST_INSERT_HEAD(&reflection->streams, stream, link);
 }
 
@@ -125,8 +129,9 @@ static enum berth_code send_answer(struct berth_call *call, struct answer *answe
     return code;
 }
 
-/* A caller that does not read its answers is paused. */
-static void on_message(struct berth_call *call, const Grpc__Reflection__V1__ServerReflectionRequest *request)
+/* A caller that does not read its answers is paused. @return does the call go on? */
+static bool give_answer(struct berth_call *call, const Grpc__Reflection__V1__ServerReflectionRequest *request,
+                        const struct berth_error *refusal)
 {
     const struct descriptor_index *index = find_index(call->instance, call->transport);
     struct answer answer;
@@ -134,14 +139,129 @@ static void on_message(struct berth_call *call, const Grpc__Reflection__V1__Serv
 
     if (index == NULL) {
         berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the descriptors");
-        return;
+        return false;
     }
     answer_make(&answer, index, request);
+    if (refusal != NULL)
+        answer_refuse(&answer, BERTH_UNAVAILABLE, refusal->message);
     code = send_answer(call, &answer);
     if (code != BERTH_OK)
         berth_call_finish(call, code, "cannot send the answer");
     else if (!berth_call_can_send(call))
         berth_call_pause(call);
+    return code == BERTH_OK;
+}
+
+/* Services whose plugins start when they are called: their descriptors are in the modules, which are not
+ * loaded before. */
+
+struct search {
+    const struct berth_inspect *inspect;
+    const char *transport, *symbol;
+    enum berth_code code;
+    struct berth_error *err;
+};
+
+/* Is it the service, or something in it? */
+static bool is_within(const char *symbol, const char *service)
+{
+    size_t length = strlen(service);
+
+    return strncmp(symbol, service, length) == 0 && (symbol[length] == '\0' || symbol[length] == '.');
+}
+
+static bool start_if_idle(void *context, const struct berth_route_info *route)
+{
+    struct search *search = context;
+
+    if (!berth_route_takes(route, search->transport) || !is_within(search->symbol, route->service))
+        return true;
+    if (route->descriptors == NULL && BERTH_HAS(search->inspect, activate))
+        search->code = search->inspect->activate(search->inspect, route->plugin, search->err);
+    return false;
+}
+
+/* @return BERTH_OK: nothing is to be waited for; BERTH_PENDING; BERTH_UNAVAILABLE: it cannot start. */
+static enum berth_code start_what_is_asked_for(const struct berth_call *call,
+                                               const Grpc__Reflection__V1__ServerReflectionRequest *request,
+                                               struct berth_error *err)
+{
+    const struct reflection *reflection = call->instance;
+    struct search search = {.inspect = reflection->host->inspect, .transport = call->transport, .err = err};
+
+    if ((int)request->message_request_case !=
+        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL)
+        return BERTH_OK;
+    search.symbol = request->file_containing_symbol;
+    reflection->host->router->each(reflection->host->router, start_if_idle, &search);
+    return search.code;
+}
+
+/* The stream waits, with its question. */
+static void park(struct berth_call *call, const Grpc__Reflection__V1__ServerReflectionRequest *request)
+{
+    struct stream *stream = call->state;
+    size_t length = protobuf_c_message_get_packed_size(&request->base);
+
+    stream->question = malloc(length + 1);
+    if (stream->question == NULL) {
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the request");
+        return;
+    }
+    stream->question_length = protobuf_c_message_pack(&request->base, stream->question);
+    berth_call_pause(call);
+}
+
+static void on_message(struct berth_call *call, const Grpc__Reflection__V1__ServerReflectionRequest *request)
+{
+    struct berth_error err;
+    enum berth_code code = start_what_is_asked_for(call, request, &err);
+
+    if (code == BERTH_PENDING)
+        park(call, request);
+    else
+        give_answer(call, request, code == BERTH_UNAVAILABLE ? &err : NULL);
+}
+
+/* May end the stream, which is the last thing done with it. */
+static void answer_parked(struct stream *stream)
+{
+    struct berth_call *call = stream->call;
+    bool is_over = stream->is_half_closed, goes_on = false;
+    ProtobufCMessage *message;
+    struct berth_error err;
+    enum berth_code code;
+
+    message = berth_call_unpack(call, &grpc__reflection__v1__server_reflection_request__descriptor,
+                                stream->question, stream->question_length);
+    if (message == NULL)
+        return;
+    code = start_what_is_asked_for(call, (const void *)message, &err);
+    if (code != BERTH_PENDING) {
+        free(stream->question);
+        stream->question = NULL;
+        goes_on = give_answer(call, (const void *)message, code == BERTH_UNAVAILABLE ? &err : NULL);
+    }
+    protobuf_c_message_free_unpacked(message, NULL);
+    if (goes_on && is_over)
+        berth_call_finish(call, BERTH_OK, NULL);
+    else if (goes_on && berth_call_can_send(call))
+        berth_call_resume(call);
+}
+
+static void on_change(void *context)
+{
+    struct reflection *reflection = context;
+    struct stream *stream = LIST_FIRST(&reflection->streams);
+
+    forget_indexes(reflection);
+    while (stream != NULL) {
+        struct stream *next = LIST_NEXT(stream, link);
+
+        if (stream->question != NULL)
+            answer_parked(stream);
+        stream = next;
+    }
 }
 
 /* The older version has other names for the same bytes. */
@@ -168,7 +288,11 @@ static void on_older_message(struct berth_call *call,
 
 static void on_half_close(struct berth_call *call)
 {
-    berth_call_finish(call, BERTH_OK, NULL);
+    struct stream *stream = call->state;
+
+    stream->is_half_closed = true;
+    if (stream->question == NULL)
+        berth_call_finish(call, BERTH_OK, NULL);
 }
 
 static void on_writable(struct berth_call *call)
@@ -180,8 +304,10 @@ static void on_end(struct berth_call *call, enum berth_code code)
 {
     struct stream *stream = call->state;
 
-    if (stream != NULL)
-        LIST_REMOVE(stream, link);
+    if (stream == NULL)
+        return;
+    LIST_REMOVE(stream, link);
+    free(stream->question);
     free(stream);
 }
 
@@ -216,7 +342,7 @@ enum berth_code reflection_init(const struct berth_host *host, void *prepared, v
     if (reflection == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the reflection service");
     reflection->host = host;
-    reflection->changes = host->inspect->watch(host->inspect, forget_indexes, reflection);
+    reflection->changes = host->inspect->watch(host->inspect, on_change, reflection);
     if (reflection->changes == NULL) {
         free(reflection);
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory to watch for changes");

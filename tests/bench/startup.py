@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From exec to ready: 1,000 small modules against a bare loop of dlopen, and the default plugins against containerd."""
+"""From exec to ready: 1,000 small modules against a bare loop of dlopen, all started or most of them idle, and the default
+plugins against containerd."""
 
 import subprocess
 import time
@@ -14,6 +15,9 @@ MODULES = 1000
 
 # The most that berthd may take of the time of the bare loop, and of containerd's until its first answer.
 MODULES_GOAL = 1.2
+# The same where all but USED start on their first call.
+IDLE_GOAL = 0.2
+USED = 10
 FIRST_ANSWER_GOAL = 0.33
 
 
@@ -22,6 +26,16 @@ SERVE = """static enum berth_code serve(const struct berth_host *host, void *ins
     (void)host, (void)instance, (void)err;
     return BERTH_OK;
 }"""
+
+
+# Its name differs with the id.
+SERVICE = """static void answer(struct berth_call *call, const void *message, size_t length)
+{
+    berth_call_reply(call, message, length);
+}
+static const struct berth_method methods[] = {{"Do", BERTH_METHOD_UNARY, NULL, answer, NULL, NULL, NULL}};
+static const struct berth_service service = {sizeof(service), sizeof(methods[0]), "bench.m00000", methods, 1, NULL, 0, NULL};
+static const struct berth_service *const services[] = {&service, NULL};"""
 
 
 def thousand_modules(workshop, **parts):
@@ -48,7 +62,7 @@ def bare_ms(workshop):
     return elapsed
 
 
-def berthd_ms(workshop):
+def berthd_ms(workshop, started=MODULES):
     """From exec to READY=1, as the service manager sees it."""
     begin = time.perf_counter()
     daemon = Daemon(workshop)
@@ -58,8 +72,8 @@ def berthd_ms(workshop):
     finally:
         daemon.process.terminate()
         daemon.wait()
-    if f"{MODULES} of {MODULES} plugins" not in daemon.log:
-        raise RuntimeError(f"berthd did not start {MODULES} plugins:\n{daemon.log[-3000:]}")
+    if f"{started} of {MODULES} plugins" not in daemon.log:
+        raise RuntimeError(f"berthd did not start {started} plugins:\n{daemon.log[-3000:]}")
     return elapsed
 
 
@@ -81,6 +95,28 @@ def modules(quick):
     lines += figures.table(("", "ms"), [("bare loop of dlopen and dlsym", figures.spread(bare)),
                                         ("berthd: scan, verify, manifests, plan, load, init", figures.spread(berthd))])
     return lines + ["", f"berthd by the bare loop: {figures.verdict(share, MODULES_GOAL)}"], share <= MODULES_GOAL
+
+
+def idle_modules(quick):
+    """Of as many modules with a service each, USED are started."""
+    workshop = Workshop()
+    try:
+        thousand_modules(workshop, code=SERVICE, members=".services = services", yaml="services: {bench.m00000: {Do: unary}}")
+        used = {f"io.example.bench.v1.m{i:05}": "start" for i in range(USED - 1)}
+        workshop.write_config(activation={"default": "call", "plugins": used})
+        bare_ms(workshop)
+        berthd_ms(workshop, USED)
+        bare, berthd = [], []
+        for _ in range(3 if quick else 11):
+            bare.append(bare_ms(workshop))
+            berthd.append(berthd_ms(workshop, USED))
+    finally:
+        workshop.remove()
+    share = figures.ratio(berthd, bare)
+    lines = ["", f"The same where {USED} plugins start and the others are idle until they are called:", ""]
+    lines += figures.table(("", "ms"), [("bare loop of dlopen and dlsym", figures.spread(bare)),
+                                        (f"berthd: scan, verify, manifests, plan; load and init of {USED}", figures.spread(berthd))])
+    return lines + ["", f"berthd by the bare loop: {figures.verdict(share, IDLE_GOAL)}"], share <= IDLE_GOAL
 
 
 def first_answer_ms(daemon):
@@ -130,5 +166,6 @@ def default_plugins(quick):
 
 def measure(quick):
     first, first_met = modules(quick)
+    idle, idle_met = idle_modules(quick)
     second, second_met = default_plugins(quick)
-    return first + second, first_met and second_met
+    return first + idle + second, first_met and idle_met and second_met

@@ -340,7 +340,12 @@ static const struct test_case cases[] = {
                  "restart     io.x.grpc.v1.greeter: the transports of hello.Greeter changed\n"
                  "            beside: no call waits\n"
                  "1 of 1 plugin would change\n"},
-    {"a reload leaves idle what is idle", {IDLE}, "", {IDLE}, "", .expected = "0 of 4 plugins would change\n"},
+    {"a reload leaves idle what is idle",
+     {IDLE},
+     "",
+     {IDLE},
+     "",
+     .expected = "0 of 4 plugins would change\n"},
     {"what starts on call and is new does not start",
      {STORE, NULL},
      "",
