@@ -147,15 +147,16 @@ struct rollback_pins rollback_pins_copy(const struct rollback *rollback)
 
 void rollback_pins_remove(struct rollback_pins *pins, const char *path)
 {
-    size_t kept = 0;
+    size_t i = 0;
 
-    for (size_t i = 0; i < pins->count; i++) {
-        if (strcmp(pins->items[i].original->path, path) == 0)
-            pin_finish(&pins->items[i]);
-        else
-            pins->items[kept++] = pins->items[i];
-    }
-    pins->count = kept;
+    while (i < pins->count && strcmp(pins->items[i].original->path, path) != 0)
+        i++;
+    if (i == pins->count)
+        return;
+    /* The path may be its own. */
+    pin_finish(&pins->items[i]);
+    pins->count--;
+    memmove(&pins->items[i], &pins->items[i + 1], (pins->count - i) * sizeof(*pins->items));
 }
 
 void rollback_pins_finish(struct rollback_pins *pins)
