@@ -12,8 +12,8 @@
  * plugin has added is shown from the end of its init until its close begins; the memory stays for as long as
  * its generation may use it, so nothing has to be removed. A plugin's next generation starts at zero, also
  * where it sets counters in a collector: the text adds what the generations before it have counted. Of a
- * gauge it shows the newest. Everything is called on the loop's thread. The values of an isolated plugin reach
- * the registry each second, and its collectors are called as often; write is UNIMPLEMENTED there.
+ * gauge it shows the newest. Everything is called on the loop's thread. The values of an isolated plugin
+ * reach the registry each second, and its collectors are called as often; write is UNIMPLEMENTED there.
  */
 #ifndef BERTH_TYPES_METRICS_H
 #define BERTH_TYPES_METRICS_H
