@@ -180,14 +180,32 @@ static enum berth_code engine_get(void *self, const char *bucket, struct berth_s
     return code;
 }
 
+static enum berth_code say_unreadable(struct berth_error *err)
+{
+    return berth_error_set(err, BERTH_INTERNAL, "the daemon's answer cannot be read");
+}
+
+/* What follows lies behind, or whoever goes through all would never end. */
+static bool is_behind(struct berth_store_bytes next, struct berth_store_bytes after)
+{
+    size_t common = next.length < after.length ? next.length : after.length;
+    int order = common > 0 ? memcmp(next.data, after.data, common) : 0;
+
+    return order > 0 || (order == 0 && next.length > after.length);
+}
+
 static enum berth_code engine_next(void *self, const char *bucket, struct berth_store_bytes after,
                                    struct berth_store_entry *ret_entry, struct berth_error *err)
 {
-    struct read *read;
+    struct read *read = NULL;
     enum berth_code code = read_one(self, READS_NEXT, bucket, after, &read, err);
 
-    if (code == BERTH_OK || code == BERTH_DATA_LOSS)
-        *ret_entry = read->entry;
+    /* The store as a whole may be damaged, too. */
+    if (read == NULL || (code != BERTH_OK && code != BERTH_DATA_LOSS))
+        return code;
+    if ((code == BERTH_OK || read->entry.key.length > 0) && !is_behind(read->entry.key, after))
+        return say_unreadable(err);
+    *ret_entry = read->entry;
     return code;
 }
 
@@ -201,8 +219,10 @@ static enum berth_code engine_next_bucket(void *self, const char *after,
 
     if (code != BERTH_OK)
         return code;
-    if (read->entry.key.length > BERTH_STORE_BUCKET_MAX)
-        return berth_error_set(err, BERTH_INTERNAL, "the daemon's answer cannot be read");
+    if (read->entry.key.length > BERTH_STORE_BUCKET_MAX ||
+        memchr(read->entry.key.data, '\0', read->entry.key.length) != NULL ||
+        !is_behind(read->entry.key, berth_store_text(after)))
+        return say_unreadable(err);
     memcpy(ret_bucket, read->entry.key.data, read->entry.key.length);
     ret_bucket[read->entry.key.length] = '\0';
     return BERTH_OK;

@@ -118,6 +118,8 @@ static bool read_ref(struct inside *inside, struct packet_reader *reader, struct
     if (!is_known)
         inside->used[number] = memory_allocate(1, sizeof(*used));
     used = inside->used[number];
+    if (is_known && used->kind != kind)
+        return false;
     if (!is_known)
         *used = (struct used_interface){.inside = inside,
                                         .number = number,

@@ -323,7 +323,7 @@ bool channel_await(struct channel *channel, enum packet_type type, struct packet
 {
     size_t at = 0;
 
-    for (channel_flush(channel); channel_queued(channel) > 0; channel_flush(channel))
+    for (channel_flush(channel); channel_queued(channel) > 0 && !channel->is_broken; channel_flush(channel))
         wait_for(channel, POLLOUT);
     if (channel->is_broken || !keep_rest(channel))
         return false;

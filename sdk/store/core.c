@@ -204,10 +204,11 @@ static void run_waiting(struct berth_store_core *core)
 static bool collect_writes(struct berth_store_core *core)
 {
     struct store_overlay *overlay = &core->overlay;
-    struct berth_store_write *writes =
-        berth_arena_take(&overlay->arena, (size_t)overlay->all.count * sizeof(*writes));
+    struct berth_store_write *writes = NULL;
     size_t count = 0;
 
+    if (overlay->all.count > 0)
+        writes = berth_arena_take(&overlay->arena, (size_t)overlay->all.count * sizeof(*writes));
     if (writes == NULL && overlay->all.count > 0)
         return false;
     for (struct store_overlay_entry *entry = store_overlay_first(overlay); entry != NULL;
