@@ -90,6 +90,12 @@ class GoHost(GoPlugin):
 
     name, role = GO_HOST, "host"
 
+    def remove(self):
+        """Killed, it would leave its plugin behind."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+        super().remove()
+
 
 def unary(quick, goals):
     with rpc.running(Inside, Isolated, GoPlugin, GoHost) as servers:
