@@ -162,6 +162,7 @@ static void put_identity(struct berth_json_writer *json, const struct berth_plug
         berth_json_text(json, "signer_comment", plugin->signer_comment);
     }
     berth_json_text(json, "description", plugin->description);
+    berth_json_bool(json, "starts_on_call", BERTH_HAS(plugin, activation) && plugin->starts_on_call);
     berth_json_text(json, "activation", BERTH_HAS(plugin, activation) ? plugin->activation : NULL);
 }
 
@@ -197,7 +198,7 @@ void report_plugin(struct berth_json_writer *json, const struct berth_plugin_inf
 /* The numbers of the status, and where its problems go. */
 struct counts {
     struct berth_json_writer *json;
-    uint64_t plugins, ready, skipped, rejected, problems;
+    uint64_t plugins, ready, skipped, idle, rejected, problems;
 };
 
 static bool is_broken(const struct berth_plugin_info *plugin)
@@ -226,6 +227,7 @@ static bool count(void *context, const struct berth_plugin_info *plugin)
     counts->plugins++;
     counts->ready += plugin->state == BERTH_STATE_READY || plugin->state == BERTH_STATE_SERVING;
     counts->skipped += plugin->code == BERTH_SKIP;
+    counts->idle += plugin->state == BERTH_STATE_IDLE;
     if (is_broken(plugin) || condition_of(plugin) != BERTH_OK) {
         counts->problems++;
         put_problem(counts->json, plugin);
@@ -288,6 +290,7 @@ void report_status(struct berth_json_writer *json, const struct berth_inspect *i
     berth_json_count(json, "plugins", counts.plugins);
     berth_json_count(json, "ready", counts.ready);
     berth_json_count(json, "skipped", counts.skipped);
+    berth_json_count(json, "idle", counts.idle);
     berth_json_count(json, "rejected", counts.rejected);
     berth_json_text(json, "version", daemon->version);
     berth_json_text(json, "revision", daemon->revision);
