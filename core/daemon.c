@@ -14,22 +14,22 @@
 #include <core/crash/crash.h>
 #include <core/listen/listen.h>
 #include <core/perform/perform.h>
+#include <core/reload/activation.h>
+#include <core/reload/files_watch.h>
+#include <core/reload/reload.h>
 #include <core/state/state.h>
+#include <core/survey/survey.h>
 #include <core/watch/watch.h>
 #include <core/worker/isolated.h>
 #include <sdk/base/memory.h>
 
-#include "activation.h"
 #include "costs.h"
 #include "drain.h"
-#include "files_watch.h"
 #include "holds.h"
 #include "loading.h"
 #include "notify.h"
 #include "process.h"
-#include "reload.h"
 #include "report.h"
-#include "survey.h"
 
 /* The state folder holds sockets that other users must reach, and both hold folders of isolated plugins. */
 #define ROOT_MODE 0711
@@ -585,6 +585,7 @@ static bool make_registry(struct daemon *daemon)
         .inspect = &daemon->inspect,
         .registry = daemon->registry,
         .survey = daemon->survey,
+        .original_of = loading_original,
         .on_adopt = on_adopt,
         .on_work = on_work,
         .context = daemon,

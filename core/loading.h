@@ -6,10 +6,10 @@
 
 #include <core/life/generation.h>
 #include <core/settings/settings.h>
+#include <core/survey/survey.h>
 
 #include "modules.h"
 #include "report.h"
-#include "survey.h"
 
 /** Borrowed, except `modules` and `newest`. */
 struct loading {

@@ -12,8 +12,8 @@
 #include <berth/inspect.h>
 
 #include <core/base/running.h>
+#include <core/module/originals.h>
 
-#include "originals.h"
 #include "unloading.h"
 
 /** One file, as it was when it was loaded or tried. */

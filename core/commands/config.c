@@ -16,7 +16,7 @@
 #include <core/module/module.h>
 #include <core/listen/listen.h>
 #include <core/notify.h>
-#include <core/survey.h>
+#include <core/survey/survey.h>
 #include <sdk/base/text_file.h>
 
 /* NULL: to standard output. */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <core/survey.h>
+#include <core/survey/survey.h>
 #include <core/worker/isolated.h>
 #include <sdk/base/memory.h>
 #include <sdk/base/text_file.h>

@@ -8,7 +8,7 @@
 
 #include <config/print/json.h>
 
-#include <core/survey.h>
+#include <core/survey/survey.h>
 #include <core/crash/crash.h>
 #include <sdk/base/rfc3339.h>
 

@@ -130,7 +130,7 @@ class Includes(unittest.TestCase):
 
     def test_a_room_of_the_core_is_entered_by_its_doors(self):
         doors = {"scan": "scan", "trust": "trust", "elf": "elf", "manifest": "manifest", "settings": "settings",
-                 "plan": "plan", "module": "module", "life": "generation|mailbox", "perform": "perform", "listen": "listen", "worker": "isolated", "sandbox": "sandbox",
+                 "plan": "plan", "survey": "survey", "module": "module|originals", "reload": "reload|activation|files_watch", "life": "generation|mailbox", "perform": "perform", "listen": "listen", "worker": "isolated", "sandbox": "sandbox",
                  "wire": "packet|channel|start|carried|ask|reads", "crossing": "crossing", "inside": "none",
                  "state": "state", "crash": "crash", "watch": "watch", "commands": "none"}
         for room, names in doors.items():
@@ -160,7 +160,9 @@ class Includes(unittest.TestCase):
         self.assert_none(self.offenders(c_files("core/module"), top + "|state/|life/)"), "module loads one file")
         self.assert_none(self.offenders(c_files("core/state"), top + "|module/|life/)"), "life includes state")
         self.assert_none(self.offenders(c_files("core/life"), top + "|change/|perform/)"), "a generation knows no other")
-        self.assert_none(self.offenders(c_files("core/perform"), top + "|module/)"), "the machine calls functions that it is handed")
+        self.assert_none(self.offenders(c_files("core/survey"), top + "|life/|change/|perform/|reload/)"), "a survey runs nothing")
+        self.assert_none(self.offenders(c_files("core/reload"), top + "|worker/|watch/)"), "it asks for changes and is handed the rest")
+        self.assert_none(self.offenders(c_files("core/perform"), top + "|module/|reload/)"), "the machine calls functions that it is handed")
 
     def test_listeners_know_the_log_and_no_room(self):
         self.assert_none(self.offenders(c_files("core/listen"), r"<core/(?!base/)"), "it is handed what it calls")

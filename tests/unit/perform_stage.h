@@ -12,7 +12,7 @@
 
 #include <core/base/log.h>
 #include <core/perform/perform.h>
-#include <core/users.h>
+#include <core/reload/users.h>
 #include <sdk/base/container_of.h>
 
 #define MILLISECOND 1000000ull

@@ -5,7 +5,7 @@
 
 #include <tests/cmocka.h>
 
-#include <core/users.h>
+#include <core/reload/users.h>
 
 /* One that runs, with an owner. */
 struct actor {

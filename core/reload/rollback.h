@@ -3,12 +3,12 @@
  * The way back from an upgrade: what ran before the last one of each module, and which files are held back
  * since a rollback, until they become others or somebody asks for them.
  */
-#ifndef CORE_ROLLBACK_H
-#define CORE_ROLLBACK_H
+#ifndef CORE_RELOAD_ROLLBACK_H
+#define CORE_RELOAD_ROLLBACK_H
 
 #include <berth/signature.h>
 
-#include "originals.h"
+#include <core/module/originals.h>
 
 /** A file whose earlier content is used. */
 struct rollback_pin {

@@ -23,8 +23,8 @@
  *
  * Everything here belongs to the loop's thread.
  */
-#ifndef CORE_ACTIVATION_H
-#define CORE_ACTIVATION_H
+#ifndef CORE_RELOAD_ACTIVATION_H
+#define CORE_RELOAD_ACTIVATION_H
 
 #include <core/perform/perform.h>
 #include <core/state/state.h>

@@ -3,8 +3,8 @@
  * What modules were loaded from, kept open: a plugin can go back to it after its file was replaced. One
  * descriptor for each file, as long as somebody holds it.
  */
-#ifndef CORE_ORIGINALS_H
-#define CORE_ORIGINALS_H
+#ifndef CORE_MODULE_ORIGINALS_H
+#define CORE_MODULE_ORIGINALS_H
 
 #include <sys/queue.h>
 

@@ -11,11 +11,11 @@
 #include <config/tree/arena.h>
 #include <core/base/log.h>
 #include <core/change/change.h>
-#include <core/loading.h>
-#include <core/rollback.h>
-#include <core/users.h>
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
+
+#include "rollback.h"
+#include "users.h"
 
 /* Requests that wait for their turn, and reports that are kept. */
 #define WAITING_MAX 64
@@ -573,7 +573,8 @@ static void note_replaced(struct reload *reload, struct asked *asked)
             step->action == CHANGE_UPGRADE || step->action == CHANGE_START || step->action == CHANGE_STOP
                 ? find_generation(reload, step->uri)
                 : NULL;
-        struct original *original = generation != NULL ? loading_original(&generation->source) : NULL;
+        struct original *original =
+            generation != NULL ? reload->options.original_of(&generation->source) : NULL;
 
         if (original != NULL &&
             (step->to == NULL || !original_is_of(original, step->to->plugin->manifest->file)))
@@ -587,7 +588,8 @@ static void keep_ways_back(struct reload *reload, struct asked *asked)
 {
     for (size_t i = 0; i < asked->replaced_count; i++) {
         const struct generation *generation = find_generation(reload, asked->replaced[i].uri);
-        const struct original *runs = generation != NULL ? loading_original(&generation->source) : NULL;
+        const struct original *runs =
+            generation != NULL ? reload->options.original_of(&generation->source) : NULL;
 
         if (runs != NULL && registry_plugin_is_ready(generation->plugin) &&
             strcmp(runs->path, asked->replaced[i].original->path) == 0 &&

@@ -7,10 +7,9 @@
 
 #include <config/tree/units.h>
 #include <core/base/log.h>
+#include <core/survey/survey.h>
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
-
-#include "survey.h"
 
 #define RETRY_FIRST_NS UINT64_C(1000000000)
 #define RETRY_MAX_NS UINT64_C(60000000000)

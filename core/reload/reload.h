@@ -3,15 +3,14 @@
  * Changes that are asked for while the daemon runs: reads configuration and directories again, compares with
  * what runs, and answers whoever waits.
  */
-#ifndef CORE_RELOAD_H
-#define CORE_RELOAD_H
+#ifndef CORE_RELOAD_RELOAD_H
+#define CORE_RELOAD_RELOAD_H
 
 #include <uv.h>
 
 #include <core/perform/perform.h>
 #include <core/state/state.h>
-
-#include "survey.h"
+#include <core/survey/survey.h>
 
 struct reload;
 
@@ -23,6 +22,8 @@ struct reload_options {
     struct registry *registry;
     /** What the daemon runs by at first; held. */
     struct survey *survey;
+    /** What a generation was loaded from; borrowed from its source. NULL: nothing is known of it. */
+    struct original *(*original_of)(const struct generation_source *source);
     /**
      * The daemon runs by another survey from here on: modules are loaded from it, its settings are in effect.
      * It is held until another is adopted.

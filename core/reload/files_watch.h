@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Notices that files in some directories have changed, also where a directory or a link to it is replaced. */
-#ifndef CORE_FILES_WATCH_H
-#define CORE_FILES_WATCH_H
+#ifndef CORE_RELOAD_FILES_WATCH_H
+#define CORE_RELOAD_FILES_WATCH_H
 
 #include <stddef.h>
 

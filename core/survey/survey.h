@@ -3,8 +3,8 @@
  * Everything known without loading anything: configuration, files, manifests and the plan. The daemon starts
  * with it; the other commands print it.
  */
-#ifndef CORE_SURVEY_H
-#define CORE_SURVEY_H
+#ifndef CORE_SURVEY_SURVEY_H
+#define CORE_SURVEY_SURVEY_H
 
 #include <core/plan/plan.h>
 #include <core/scan/scan.h>

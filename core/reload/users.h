@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who uses whose interface, as the ledger knows it, for the comparison of what runs with a plan. */
-#ifndef CORE_USERS_H
-#define CORE_USERS_H
+#ifndef CORE_RELOAD_USERS_H
+#define CORE_RELOAD_USERS_H
 
 #include <core/change/change.h>
 #include <core/state/state.h>
