@@ -151,7 +151,7 @@ static enum berth_code call_step(struct inside *inside, enum berth_step step, vo
     case BERTH_STEP_CLOSE:
         /* What was posted before comes first, and nothing after it. */
         mailbox_close(inside->table.mailbox, true);
-        requests_close(inside);
+        outbound_close(inside);
         return BERTH_HAS(plugin, close) ? plugin->close(&inside->table, inside->instance, err) : BERTH_OK;
     }
     return BERTH_INTERNAL;
@@ -238,7 +238,7 @@ static void on_packet(struct channel *channel, const struct packet *packet)
 
     packet_reader_init(&reader, packet);
     if (packet->call != 0 && (packet->flags & PACKET_OUTGOING) != 0)
-        requests_take(inside, packet);
+        outbound_take(inside, packet);
     else if (packet->call != 0)
         served_take(&inside->served, packet);
     else if (packet->type < sizeof(takers) / sizeof(takers[0]) && takers[packet->type] != NULL)
@@ -313,7 +313,7 @@ static void fill_table(struct inside *inside, const struct berth_settings *setti
     log_fill(&inside->table);
     published_fill(&inside->table);
     used_fill(&inside->table);
-    requests_fill(inside);
+    outbound_fill(inside);
 }
 
 _Noreturn void inside_run(int fd, const struct berth_plugin *plugin, const struct worker_start *start,

@@ -160,10 +160,10 @@ void published_fill(struct berth_host *table);
 void published_say_descriptors(struct inside *inside, const struct berth_service *service);
 
 /** Also starts what makes calls. */
-void requests_fill(struct inside *inside);
+void outbound_fill(struct inside *inside);
 /** A packet with PACKET_OUTGOING. */
-void requests_take(struct inside *inside, const struct packet *packet);
+void outbound_take(struct inside *inside, const struct packet *packet);
 /** Ends the plugin's calls before its close. */
-void requests_close(struct inside *inside);
+void outbound_close(struct inside *inside);
 
 #endif

@@ -215,7 +215,7 @@ static void take_credit(struct request *request, struct packet_reader *reader)
     request->ops->resume(request->stream);
 }
 
-void requests_take(struct inside *inside, const struct packet *packet)
+void outbound_take(struct inside *inside, const struct packet *packet)
 {
     /* The plugin may have cancelled it while this was on its way. */
     struct request *request = find(inside, packet->call);
@@ -252,12 +252,12 @@ static enum berth_code host_start_outgoing(const struct berth_host *table,
                : BERTH_FAILED_PRECONDITION;
 }
 
-void requests_close(struct inside *inside)
+void outbound_close(struct inside *inside)
 {
     outgoing_caller_close(&inside->requests.caller, true);
 }
 
-void requests_fill(struct inside *inside)
+void outbound_fill(struct inside *inside)
 {
     the_inside = inside;
     outgoings_init(&inside->requests.room, inside->router, &inside->loop, REST);
