@@ -44,7 +44,7 @@ struct crossing {
     struct used used;
     /** Changes of stores that have not ended, those of earlier workers included. */
     size_t changes;
-    /** How the names of its buckets begin; NULL: with the plugin's URI. */
+    /** The name of its bucket, and how those below begin; "": of all; NULL: the plugin's URI. */
     const char *store_prefix;
     /** A change has ended: a close may have waited for it. */
     void (*on_change_ended)(struct crossing *crossing);

@@ -3,9 +3,10 @@
  * A store as a worker has it. Nothing of a worker runs in a transaction: it reads in pages, each from a
  * snapshot of its own in which all that it read before is compared first, and it changes by one list of
  * writes, before which the same comparison is made inside the real change. So the daemon keeps no state of a
- * worker's view, and a view that is out of date ends with BERTH_ABORTED. A worker sees only buckets whose
- * names begin with the URI of its plugin.
+ * worker's view, and a view that is out of date ends with BERTH_ABORTED. A worker sees only the bucket that
+ * is named as its plugin's URI and those below it, behind a "/".
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,11 +33,19 @@ struct read {
     struct berth_store_bytes key;
 };
 
+static const char *prefix_of(const struct crossing *crossing)
+{
+    return crossing->store_prefix != NULL ? crossing->store_prefix : crossing->plugin->uri;
+}
+
+/* The URI of another plugin may begin with this one's. */
 static bool is_own(const struct crossing *crossing, const char *bucket)
 {
-    const char *prefix = crossing->store_prefix != NULL ? crossing->store_prefix : crossing->plugin->uri;
+    const char *prefix = prefix_of(crossing);
+    size_t length = strlen(prefix);
 
-    return strncmp(bucket, prefix, strlen(prefix)) == 0;
+    return strncmp(bucket, prefix, length) == 0 &&
+           (length == 0 || bucket[length] == '\0' || bucket[length] == '/');
 }
 
 static enum berth_code refuse_bucket(const struct crossing *crossing, const char *bucket,
@@ -44,8 +53,8 @@ static enum berth_code refuse_bucket(const struct crossing *crossing, const char
 {
     return berth_error_set(
         err, BERTH_PERMISSION_DENIED,
-        "bucket \"%.200s\": %s is isolated and may only use buckets whose names begin with "
-        "its URI",
+        "bucket \"%.200s\": %s is isolated and may only use the bucket named as its URI, and those whose "
+        "names begin with its URI and a \"/\"",
         bucket, crossing->plugin->uri);
 }
 
@@ -59,13 +68,61 @@ static bool get_read(struct packet_reader *reader, struct read *read)
     return !reader->is_bad;
 }
 
+/* Behind all names that begin with the prefix and sort before the "/". @return false if no name is longer. */
+static bool skip_namesakes(const char *prefix, char ret_after[BERTH_STORE_BUCKET_MAX + 1])
+{
+    size_t length = strlen(prefix);
+
+    if (length >= BERTH_STORE_BUCKET_MAX)
+        return false;
+    memcpy(ret_after, prefix, length);
+    /* The letter before "/", and then the last one as often as it fits. */
+    ret_after[length] = '.';
+    memset(ret_after + length + 1, 'z', BERTH_STORE_BUCKET_MAX - length - 1);
+    ret_after[BERTH_STORE_BUCKET_MAX] = '\0';
+    return true;
+}
+
+/*
+ * The first of its own buckets after a name. However many others have, they are passed over in two steps: a
+ * worker could keep the daemon busy with them otherwise.
+ */
+static enum berth_code next_own_bucket(const struct crossing *crossing, const struct berth_store *store,
+                                       struct berth_store_txn *txn, const char *after,
+                                       char ret_bucket[BERTH_STORE_BUCKET_MAX + 1], struct berth_error *err)
+{
+    const char *prefix = prefix_of(crossing);
+    char start[BERTH_STORE_BUCKET_MAX + 1], below[BERTH_STORE_BUCKET_MAX + 1];
+    enum berth_code code;
+
+    if (prefix[0] == '\0')
+        return store->next_bucket(txn, after, ret_bucket, err);
+    snprintf(start, sizeof(start), "%s", after);
+    if (strcmp(start, prefix) < 0 && strlen(prefix) <= BERTH_STORE_BUCKET_MAX) {
+        struct berth_store_entry entry = {.key = {"", 0}};
+
+        code = store->next(txn, prefix, (struct berth_store_bytes){"", 0}, &entry, err);
+        if (code == BERTH_OK || (code == BERTH_DATA_LOSS && entry.key.length > 0)) {
+            snprintf(ret_bucket, BERTH_STORE_BUCKET_MAX + 1, "%s", prefix);
+            return BERTH_OK;
+        }
+        if (code != BERTH_NOT_FOUND)
+            return code;
+    }
+    if (!skip_namesakes(prefix, below))
+        return berth_error_set(err, BERTH_NOT_FOUND, "there is no bucket after \"%s\"", after);
+    code = store->next_bucket(txn, strcmp(start, below) < 0 ? below : start, ret_bucket, err);
+    if (code == BERTH_OK && !is_own(crossing, ret_bucket))
+        return berth_error_set(err, BERTH_NOT_FOUND, "there is no bucket after \"%s\"", after);
+    return code;
+}
+
 /* @param bucket  of READS_NEXT_BUCKET: where the name is, which the entry's key borrows. */
 static enum berth_code perform(const struct crossing *crossing, const struct berth_store *store,
                                struct berth_store_txn *txn, const struct read *read,
                                struct berth_store_entry *ret_entry, char bucket[BERTH_STORE_BUCKET_MAX + 1],
                                struct berth_error *err)
 {
-    const char *after = read->bucket;
     enum berth_code code;
 
     *ret_entry = (struct berth_store_entry){{"", 0}, {"", 0}};
@@ -75,10 +132,7 @@ static enum berth_code perform(const struct crossing *crossing, const struct ber
         return store->get(txn, read->bucket, read->key, &ret_entry->value, err);
     if (read->operation == READS_NEXT)
         return store->next(txn, read->bucket, read->key, ret_entry, err);
-    do {
-        code = store->next_bucket(txn, after, bucket, err);
-        after = bucket;
-    } while (code == BERTH_OK && !is_own(crossing, bucket));
+    code = next_own_bucket(crossing, store, txn, read->bucket, bucket, err);
     if (code == BERTH_OK)
         ret_entry->key = berth_store_text(bucket);
     return code;

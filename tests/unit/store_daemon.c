@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include <berth/store_memory.h>
@@ -20,8 +21,10 @@ static struct {
     struct crossing crossing;
     struct berth_store_memory *memory;
     /* What it is to write as another user of the store; NULL: it is to end. */
-    const char *text;
+    const char *bucket, *text;
     sem_t is_written;
+    struct berth_store counted;
+    atomic_uint bucket_reads;
 } far;
 
 /* The daemon, on its thread */
@@ -56,7 +59,7 @@ static void far_channel_closed(struct channel *channel)
 static enum berth_code write_text(struct berth_store_update *update, struct berth_store_txn *txn,
                                   struct berth_error *err)
 {
-    return berth_store_interface.put(txn, "b", berth_store_text("n"), berth_store_text(far.text), err);
+    return berth_store_interface.put(txn, far.bucket, berth_store_text("n"), berth_store_text(far.text), err);
 }
 
 static void on_written(struct berth_store_update *update, enum berth_code code, const char *message)
@@ -93,14 +96,26 @@ static bool far_logs(const struct berth_host *host, enum berth_log_level level)
     return false;
 }
 
-const struct berth_store_limits *store_daemon_start(int fd)
+static enum berth_code count_bucket_read(struct berth_store_txn *txn, const char *after,
+                                         char ret_bucket[BERTH_STORE_BUCKET_MAX + 1], struct berth_error *err)
+{
+    far.bucket_reads++;
+    return berth_store_interface.next_bucket(txn, after, ret_bucket, err);
+}
+
+unsigned store_daemon_bucket_reads(void)
+{
+    return far.bucket_reads;
+}
+
+const struct berth_store_limits *store_daemon_start(int fd, const char *prefix)
 {
     static const struct manifest_plugin plugin = {.uri = URI};
     static const struct berth_host host = {.size = sizeof(host), .uri = URI, .logs = far_logs};
 
     far.channel = (struct channel){.on_packet = far_packet, .on_broken = far_broken};
     far.crossing =
-        (struct crossing){.plugin = &plugin, .channel = &far.channel, .host = &host, .store_prefix = ""};
+        (struct crossing){.plugin = &plugin, .channel = &far.channel, .host = &host, .store_prefix = prefix};
     memory_or_abort(uv_loop_init(&far.loop) == 0 ? &far : NULL);
     uv_async_init(&far.loop, &far.wake, far_woken);
     sem_init(&far.is_written, 0, 0);
@@ -109,7 +124,10 @@ const struct berth_store_limits *store_daemon_start(int fd)
     crossing_open(&far.crossing, &far.loop);
     far.crossing.used.refs[0].kind = ASK_INTERFACE_STORE;
     far.crossing.used.refs[0].uri = memory_copy("io.berth.store.v1.memory");
-    far.crossing.used.refs[0].interface = &berth_store_interface;
+    far.counted = berth_store_interface;
+    far.counted.next_bucket = count_bucket_read;
+    far.bucket_reads = 0;
+    far.crossing.used.refs[0].interface = &far.counted;
     far.crossing.used.refs[0].instance = far.memory;
     far.crossing.used.ref_count = 1;
     memory_or_abort(channel_open(&far.channel, &far.loop, fd) == 0 ? &far : NULL);
@@ -117,8 +135,9 @@ const struct berth_store_limits *store_daemon_start(int fd)
     return berth_store_interface.limits(far.memory);
 }
 
-void store_daemon_write(const char *text)
+void store_daemon_write(const char *bucket, const char *text)
 {
+    far.bucket = bucket;
     far.text = text;
     uv_async_send(&far.wake);
     sem_wait(&far.is_written);

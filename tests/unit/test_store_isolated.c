@@ -17,6 +17,8 @@
 
 static struct inside here;
 static struct used_interface used;
+/* Which buckets are its own. */
+static const char *prefix = "";
 static void (*on_store_closed)(void *closing);
 static void *closing_context;
 
@@ -55,7 +57,7 @@ static enum berth_code open_store(void *context, uv_loop_t *loop, bool is_fresh,
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return BERTH_RESOURCE_EXHAUSTED;
-    limits = store_daemon_start(pair[1]);
+    limits = store_daemon_start(pair[1], prefix);
     here.channel = (struct channel){.on_packet = here_packet, .on_broken = here_broken};
     here.thread = pthread_self();
     here.table = (struct berth_host){
@@ -126,10 +128,10 @@ static void a_snapshot_stays_what_it_was_or_is_aborted(void *store)
     struct berth_error error;
     enum berth_code code;
 
-    store_daemon_write("1");
+    store_daemon_write("b", "1");
     CHECK(used_store.begin(store, &txn, &error) == BERTH_OK);
     CHECK(has(txn, "n", "1", &code));
-    store_daemon_write("2");
+    store_daemon_write("b", "2");
     CHECK(has(txn, "n", "1", &code));
     CHECK(!has(txn, "m", "", &code) && code == BERTH_ABORTED);
     used_store.end(txn);
@@ -150,7 +152,7 @@ static enum berth_code copy_n(struct berth_store_update *update, struct berth_st
     enum berth_code code = used_store.get(txn, "b", berth_store_text("n"), &found, err);
 
     if (code == BERTH_OK && ++runs == 1)
-        store_daemon_write(reads_more ? "4" : "3");
+        store_daemon_write("b", reads_more ? "4" : "3");
     if (code == BERTH_OK && reads_more) {
         struct berth_store_bytes other;
 
@@ -210,11 +212,54 @@ static void test_others(void)
     CHECK(uv_loop_close(&loop) == 0);
 }
 
+/* Names that begin alike are those of others. */
+static void each_bucket_of_its_own_comes_in_order_at_the_same_cost(bool has_itself)
+{
+    static const char *const others[] = {"a",       "a.v1.a/x", "a.v1.b-/x", "a.v1.b.c/x", "a.v1.b.zz",
+                                         "a.v1.b0", "a.v1.bc",  "a.v1.bc/x", "c",          "c/x"};
+    static const char *const own[] = {"a.v1.b", "a.v1.b/-", "a.v1.b/x", "a.v1.b/x/y"};
+    size_t first = has_itself ? 0 : 1, own_count = sizeof(own) / sizeof(own[0]);
+    char bucket[BERTH_STORE_BUCKET_MAX + 1] = "";
+    struct berth_store_bytes found;
+    struct berth_store_txn *txn;
+    struct berth_error error;
+    bool is_closed = false;
+    uv_loop_t loop;
+    void *store;
+
+    prefix = "a.v1.b";
+    CHECK(uv_loop_init(&loop) == 0 && open_store(NULL, &loop, true, &store, &error) == BERTH_OK);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        store_daemon_write(others[i], "secret");
+    for (size_t i = first; i < own_count; i++)
+        store_daemon_write(own[i], "1");
+    CHECK(used_store.begin(store, &txn, &error) == BERTH_OK);
+    for (size_t i = first; i < own_count; i++)
+        CHECK(used_store.next_bucket(txn, bucket, bucket, &error) == BERTH_OK && strcmp(bucket, own[i]) == 0);
+    CHECK(used_store.next_bucket(txn, bucket, bucket, &error) == BERTH_NOT_FOUND);
+    used_store.end(txn);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        CHECK(used_store.begin(store, &txn, &error) == BERTH_OK);
+        CHECK(used_store.get(txn, others[i], berth_store_text("n"), &found, &error) ==
+              BERTH_PERMISSION_DENIED);
+        used_store.end(txn);
+    }
+    /* A bucket takes two questions, each of which is compared with what was read before. */
+    CHECK(store_daemon_bucket_reads() <= (own_count + 1) * (own_count + 1));
+    close_store(NULL, store, on_test_closed, &is_closed);
+    while (!is_closed)
+        uv_run(&loop, UV_RUN_ONCE);
+    CHECK(uv_loop_close(&loop) == 0);
+}
+
 int main(int argc, char **argv)
 {
     if (berth_store_test(&harness, argc, argv) != 0)
         return 1;
-    if (argc == 1)
+    if (argc == 1) {
         test_others();
+        each_bucket_of_its_own_comes_in_order_at_the_same_cost(true);
+        each_bucket_of_its_own_comes_in_order_at_the_same_cost(false);
+    }
     return 0;
 }
