@@ -34,12 +34,26 @@ static bool transports_are_equal(const struct manifest_service *before, const st
     return true;
 }
 
-/* Of two entries of one module, which have the same services. @return NULL if nothing differs. */
+static const struct manifest_service *find_service(const struct plan_entry *entry, const char *name)
+{
+    for (size_t i = 0; i < entry->plugin->service_count; i++)
+        if (strcmp(entry->services[i].name, name) == 0)
+            return &entry->services[i];
+    return NULL;
+}
+
+/*
+ * Of two entries of one module; a plugin that the configuration declares may have other services, which its
+ * settings tell. @return a service that both have; NULL if the transports of none differ.
+ */
 static const char *find_other_transports(const struct plan_entry *before, const struct plan_entry *after)
 {
-    for (size_t i = 0; i < after->plugin->service_count; i++)
-        if (!transports_are_equal(&before->services[i], &after->services[i]))
-            return after->services[i].name;
+    for (size_t i = 0; i < after->plugin->service_count; i++) {
+        const struct manifest_service *then = find_service(before, after->services[i].name);
+
+        if (then != NULL && !transports_are_equal(then, &after->services[i]))
+            return then->name;
+    }
     return NULL;
 }
 
