@@ -29,7 +29,7 @@ static void (*const takers[])(struct crossing *crossing, const struct packet *pa
 
 /* What a worker had, by the kinds that keep something for it. */
 static void (*const enders[])(struct crossing *crossing) = {
-    holds_end, metrics_end, log_end, events_end, used_end,
+    holds_end, conditions_end, metrics_end, log_end, events_end, used_end,
 };
 
 void crossing_init(struct crossing *crossing)
@@ -61,9 +61,18 @@ void crossing_begin(struct crossing *crossing, const struct berth_host *host)
     crossing->requests.channel = crossing->channel;
 }
 
-static void on_flood_closed(uv_handle_t *handle)
+static void on_tick(uv_timer_t *timer)
 {
-    struct crossing *crossing = CONTAINER_OF((uv_timer_t *)handle, struct crossing, flood_timer);
+    struct crossing *crossing = CONTAINER_OF(timer, struct crossing, tick);
+    bool logs = log_tick(crossing), reports = conditions_tick(crossing);
+
+    if (!logs && !reports)
+        uv_timer_stop(timer);
+}
+
+static void on_tick_closed(uv_handle_t *handle)
+{
+    struct crossing *crossing = CONTAINER_OF((uv_timer_t *)handle, struct crossing, tick);
 
     crossing->on_closed(crossing);
 }
@@ -73,12 +82,14 @@ static void rest(struct crossing *crossing)
     if (!crossing->is_closing || crossing->changes > 0)
         return;
     crossing->is_closing = false;
-    uv_close((uv_handle_t *)&crossing->flood_timer, on_flood_closed);
+    uv_close((uv_handle_t *)&crossing->tick, on_tick_closed);
 }
 
 void crossing_open(struct crossing *crossing, uv_loop_t *loop)
 {
-    log_open(crossing, loop);
+    uv_timer_init(loop, &crossing->tick);
+    uv_unref((uv_handle_t *)&crossing->tick);
+    crossing->on_tick = on_tick;
     crossing->on_change_ended = rest;
 }
 
@@ -108,5 +119,7 @@ void crossing_end(struct crossing *crossing)
 {
     for (size_t i = 0; i < sizeof(enders) / sizeof(enders[0]); i++)
         enders[i](crossing);
+    uv_timer_stop(&crossing->tick);
+    crossing->refused = 0;
     requests_end(&crossing->requests);
 }

@@ -18,6 +18,11 @@
 
 /** Readiness holds of one worker. */
 #define CROSSING_HOLDS_MAX 64
+/** Holds and publications of one worker that the daemon refuses, with a line in its log, before it ignores
+ * all others. */
+#define CROSSING_REFUSALS_MAX 64u
+/** Reports and failures of a plugin that go on in one second. */
+#define CROSSING_CONDITIONS 10u
 
 struct crossing_metric;
 struct crossing_series;
@@ -38,8 +43,18 @@ struct crossing {
         struct berth_hold *hold;
     } holds[CROSSING_HOLDS_MAX];
     size_t hold_count;
+    unsigned refused;
+    /** How many have gone on since then, and the last one, if it is to go on later. */
+    struct {
+        uint64_t since_ns;
+        unsigned count;
+        bool is_waiting, is_failure;
+        enum berth_code code;
+        char message[BERTH_ERROR_MAX];
+    } conditions;
     struct flood flood;
-    uv_timer_t flood_timer;
+    uv_timer_t tick;
+    uv_timer_cb on_tick;
     /** What the worker uses of other plugins. */
     struct used used;
     /** Changes of stores that have not ended, those of earlier workers included. */

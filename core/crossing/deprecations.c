@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Deprecations that a worker emits: its own, and a bounded number, as all plugins share one list. */
+#include <ctype.h>
 #include <string.h>
 
 #include <berth/types/deprecations.h>
@@ -22,6 +23,15 @@ static bool count(struct used *used, const char *id)
     return true;
 }
 
+/* The URI of another plugin may begin with this one's: a letter of it may not follow. */
+static bool is_own(const char *uri, const char *id)
+{
+    size_t length = strlen(uri);
+
+    return strncmp(id, uri, length) == 0 &&
+           (id[length] == '\0' || (!isalnum((unsigned char)id[length]) && strchr("-_", id[length]) == NULL));
+}
+
 enum berth_code asked_emit(struct crossing *crossing, struct packet_reader *reader,
                            struct packet_writer *answer, struct berth_error *err)
 {
@@ -36,7 +46,7 @@ enum berth_code asked_emit(struct crossing *crossing, struct packet_reader *read
     if (deprecations == NULL)
         return BERTH_INVALID_ARGUMENT;
     /* What else an id has to be, the list says itself. */
-    if (id[0] != '\0' && strncmp(id, uri, strlen(uri)) != 0)
+    if (id[0] != '\0' && !is_own(uri, id))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "deprecation %.200s: the id must begin with %s, the URI of its plugin", id,
                                uri);

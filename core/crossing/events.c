@@ -48,7 +48,7 @@ static void fail_subscription(struct crossing_subscription *subscription, enum b
     packet_put_u32(writer, (uint32_t)code);
     packet_put_text(writer, message);
     packet_end(writer);
-    berth_log(subscription->crossing->host, BERTH_LOG_WARN, "subscription ended: %s", message);
+    crossing_log(subscription->crossing, BERTH_LOG_WARN, "subscription ended: ", message);
     end_subscription(subscription);
 }
 

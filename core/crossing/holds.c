@@ -11,12 +11,14 @@ static void take_hold(struct crossing *crossing, struct packet_reader *reader)
     struct berth_hold *hold;
     char what[256];
 
-    if (reader->is_bad || crossing->hold_count == CROSSING_HOLDS_MAX)
+    if (reader->is_bad || crossing->hold_count == CROSSING_HOLDS_MAX || !crossing_listens(crossing))
         return;
     snprintf(what, sizeof(what), "%s", text);
     hold = berth_hold(crossing->host, what);
-    if (hold == NULL)
+    if (hold == NULL) {
+        crossing_count_refusal(crossing);
         return;
+    }
     crossing->holds[crossing->hold_count].number = number;
     crossing->holds[crossing->hold_count++].hold = hold;
 }

@@ -9,10 +9,37 @@
 
 #include "crossing.h"
 
+#define CROSSING_TICK_MS 1000
+
+/** At the end of a second conditions_tick and log_tick follow, and again while one of them has more to do. */
+static inline void crossing_tick(struct crossing *crossing)
+{
+    if (!uv_is_active((uv_handle_t *)&crossing->tick))
+        uv_timer_start(&crossing->tick, crossing->on_tick, CROSSING_TICK_MS, CROSSING_TICK_MS);
+}
+
+/** May the worker still publish and hold, or has it been refused too often? */
+static inline bool crossing_listens(const struct crossing *crossing)
+{
+    return crossing->refused < CROSSING_REFUSALS_MAX;
+}
+
+static inline void crossing_count_refusal(struct crossing *crossing)
+{
+    if (++crossing->refused == CROSSING_REFUSALS_MAX)
+        berth_log(crossing->host, BERTH_LOG_WARN,
+                  "its process was refused %u exports, platforms, capabilities and holds; ignoring any more",
+                  CROSSING_REFUSALS_MAX);
+}
+
 void conditions_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+/** @return is there more to do in a second? */
+bool conditions_tick(struct crossing *crossing);
+void conditions_end(struct crossing *crossing);
 void holds_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 void holds_end(struct crossing *crossing);
-void log_open(struct crossing *crossing, uv_loop_t *loop);
+/** @return as above. */
+bool log_tick(struct crossing *crossing);
 void log_end(struct crossing *crossing);
 void log_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 void published_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);

@@ -3,11 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include <sdk/base/container_of.h>
-
 #include "kinds.h"
-
-#define CHECK_MS 1000
 
 static void say_left_out(struct crossing *crossing, uint64_t left_out)
 {
@@ -16,21 +12,13 @@ static void say_left_out(struct crossing *crossing, uint64_t left_out)
               left_out, FLOOD_LINES, FLOOD_BYTES >> 10);
 }
 
-static void on_timer(uv_timer_t *timer)
+bool log_tick(struct crossing *crossing)
 {
-    struct crossing *crossing = CONTAINER_OF(timer, struct crossing, flood_timer);
     uint64_t left_out = flood_end(&crossing->flood, uv_hrtime());
 
-    if (left_out == 0)
-        return;
-    uv_timer_stop(timer);
-    say_left_out(crossing, left_out);
-}
-
-void log_open(struct crossing *crossing, uv_loop_t *loop)
-{
-    uv_timer_init(loop, &crossing->flood_timer);
-    uv_unref((uv_handle_t *)&crossing->flood_timer);
+    if (left_out > 0)
+        say_left_out(crossing, left_out);
+    return crossing->flood.left_out > 0 || crossing->flood.left_out_before > 0;
 }
 
 void log_end(struct crossing *crossing)
@@ -38,8 +26,6 @@ void log_end(struct crossing *crossing)
     uint64_t left_out = crossing->flood.left_out + crossing->flood.left_out_before;
 
     crossing->flood.left_out = crossing->flood.left_out_before = 0;
-    if (uv_is_active((uv_handle_t *)&crossing->flood_timer))
-        uv_timer_stop(&crossing->flood_timer);
     if (left_out > 0)
         say_left_out(crossing, left_out);
 }
@@ -48,8 +34,8 @@ void crossing_log(struct crossing *crossing, enum berth_log_level level, const c
 {
     if (flood_admits(&crossing->flood, uv_hrtime(), strlen(text)))
         berth_log(crossing->host, level, "%s%s", prefix, text);
-    else if (!uv_is_active((uv_handle_t *)&crossing->flood_timer))
-        uv_timer_start(&crossing->flood_timer, on_timer, CHECK_MS, CHECK_MS);
+    else
+        crossing_tick(crossing);
 }
 
 void log_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader)

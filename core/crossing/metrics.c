@@ -187,11 +187,14 @@ enum berth_code asked_series(struct crossing *crossing, struct packet_reader *re
     if (series == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a series of %.200s",
                                metric->name);
-    if (!number_of(crossing, series, place, &number))
+    if (!number_of(crossing, series, place, &number)) {
+        /* Nobody has it, and it would be the daemon's memory. */
+        metric->table->remove(metric->metric, series);
         return berth_error_set(
             err, BERTH_RESOURCE_EXHAUSTED,
             "%s is isolated and has %u series, the most it may have; ignoring one of %.200s",
             crossing->plugin->uri, ASK_SERIES_MAX, metric->name);
+    }
     packet_put_u32(answer, (uint32_t)number);
     packet_put_u32(answer, series->counts != NULL ? series->bucket_count : 0);
     for (size_t i = 0; series->counts != NULL && i < series->bucket_count; i++)

@@ -16,18 +16,23 @@ void published_take(struct crossing *crossing, const struct packet *packet, stru
     const char *first = packet_get_text(reader);
     const char *second = packet->type != PACKET_CAPABILITY ? packet_get_text(reader) : "";
     const char *third = packet->type == PACKET_PLATFORM ? packet_get_optional(reader) : NULL;
+    enum berth_code code;
 
     /* They are kept, and there may be many: longer ones would be the daemon's memory. */
     if (reader->is_bad || !is_short(first) || !is_short(second) || !is_short(third)) {
         channel_break(crossing->channel, "published what is too long or cannot be read");
         return;
     }
+    if (!crossing_listens(crossing))
+        return;
     if (packet->type == PACKET_EXPORT)
-        berth_add_export(crossing->host, first, second);
+        code = berth_add_export(crossing->host, first, second);
     else if (packet->type == PACKET_PLATFORM)
-        berth_add_platform(crossing->host, first, second, third);
+        code = berth_add_platform(crossing->host, first, second, third);
     else
-        berth_add_capability(crossing->host, first);
+        code = berth_add_capability(crossing->host, first);
+    if (code != BERTH_OK)
+        crossing_count_refusal(crossing);
 }
 
 void descriptors_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader)

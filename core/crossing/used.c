@@ -85,7 +85,8 @@ static bool number_of(struct used *used, const struct berth_ref *ref, enum ask_i
     size_t number = 0;
 
     while (number < used->ref_count &&
-           (strcmp(used->refs[number].uri, ref->uri) != 0 || used->refs[number].instance != ref->instance))
+           (strcmp(used->refs[number].uri, ref->uri) != 0 || used->refs[number].instance != ref->instance ||
+            used->refs[number].interface != ref->interface))
         number++;
     if (number == ASK_REFS_MAX)
         return false;
