@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <berth/types/events.h>
+#include <core/wire/event.h>
 
 #include "asked.h"
 #include "kinds.h"
@@ -75,12 +75,8 @@ static void on_event(void *context, const struct berth_event *event)
     before = writer->length;
     packet_begin(writer, PACKET_EVENT, 0, 0);
     packet_put_u32(writer, subscription->number);
-    packet_put_u64(writer, (uint64_t)event->seconds);
-    packet_put_u32(writer, (uint32_t)event->nanoseconds);
-    packet_put_text(writer, event->namespace_name);
-    packet_put_text(writer, event->topic);
-    packet_put_text(writer, event->type_url);
-    packet_put_bytes(writer, event->value, event->value_length);
+    event_put_time(writer, event);
+    event_put_content(writer, event);
     packet_put_bytes(writer, event->envelope, event->envelope_length);
     packet_end(writer);
     used->events_waiting += writer->length - before;
@@ -116,14 +112,9 @@ static enum berth_code publish(struct crossing *crossing, struct packet_reader *
     const struct berth_exchange *exchange;
     void *instance;
 
-    if (forwards) {
-        event.seconds = (int64_t)packet_get_u64(reader);
-        event.nanoseconds = (int32_t)packet_get_u32(reader);
-    }
-    event.namespace_name = packet_get_text(reader);
-    event.topic = packet_get_text(reader);
-    event.type_url = packet_get_text(reader);
-    event.value = packet_get_bytes(reader, &event.value_length);
+    if (forwards)
+        event_get_time(reader, &event);
+    event_get_content(reader, &event);
     exchange = used_find(crossing, number, ASK_INTERFACE_EXCHANGE, reader, &instance);
     if (exchange == NULL)
         return BERTH_INVALID_ARGUMENT;

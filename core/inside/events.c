@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <core/wire/event.h>
+
 #include "table.h"
 
 /* Credit is given back in pieces of this size. */
@@ -53,14 +55,9 @@ static enum berth_code say(void *instance, enum ask_kind kind, const struct bert
                                event->value_length, PACKET_MESSAGE_MAX);
     writer = table_begin_question(inside, kind);
     packet_put_u32(writer, used->number);
-    if (kind == ASK_FORWARD) {
-        packet_put_u64(writer, (uint64_t)event->seconds);
-        packet_put_u32(writer, (uint32_t)event->nanoseconds);
-    }
-    packet_put_text(writer, event->namespace_name);
-    packet_put_text(writer, event->topic);
-    packet_put_text(writer, event->type_url);
-    packet_put_bytes(writer, event->value, event->value_length);
+    if (kind == ASK_FORWARD)
+        event_put_time(writer, event);
+    event_put_content(writer, event);
     return table_ask(inside, NULL, err);
 }
 
@@ -222,12 +219,8 @@ void events_take(struct inside *inside, const struct packet *packet, struct pack
     struct berth_event event = {.size = sizeof(event)};
     struct berth_subscription *subscription = find(inside, packet_get_u32(reader));
 
-    event.seconds = (int64_t)packet_get_u64(reader);
-    event.nanoseconds = (int32_t)packet_get_u32(reader);
-    event.namespace_name = packet_get_text(reader);
-    event.topic = packet_get_text(reader);
-    event.type_url = packet_get_text(reader);
-    event.value = packet_get_bytes(reader, &event.value_length);
+    event_get_time(reader, &event);
+    event_get_content(reader, &event);
     event.envelope = packet_get_bytes(reader, &event.envelope_length);
     if (reader->is_bad) {
         channel_break(&inside->channel, "sent an event that cannot be read");
