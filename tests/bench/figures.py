@@ -2,6 +2,8 @@
 """Medians, and how a table shows them."""
 
 import statistics
+import sys
+import traceback
 
 
 def spread(values, digits=1):
@@ -37,3 +39,19 @@ class Goals:
 
     def table(self):
         return table(("goal", "wanted", "measured", ""), self.rows)
+
+
+def measure_parts(quick, parts):
+    """
+    Calls each part with `quick` and the goals. A part that cannot be measured leaves the others as they are, and a line
+    that says why. Returns the goals, the lines, and whether all was measured.
+    """
+    goals, lines, whole = Goals(), [], True
+    for part in parts:
+        try:
+            lines += part(quick, goals)
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            lines += ["", f"NOT MEASURED: {part.__name__}: {error}"]
+            whole = False
+    return goals, [*goals.table(), "", *lines], whole

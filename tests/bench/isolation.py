@@ -7,9 +7,7 @@ import os
 import signal
 import statistics
 import subprocess
-import sys
 import time
-import traceback
 from pathlib import Path
 
 import figures
@@ -198,13 +196,5 @@ def processes(quick, goals):
 
 
 def measure(quick):
-    """A part that cannot be measured leaves the others as they are, and a line that says why."""
-    goals, lines, whole = figures.Goals(), [], True
-    for part in (unary, streams, processes):
-        try:
-            lines += part(quick, goals)
-        except Exception as error:
-            traceback.print_exc(file=sys.stderr)
-            lines += ["", f"NOT MEASURED: {part.__name__}: {error}"]
-            whole = False
-    return [*goals.table(), "", *lines], whole and goals.are_met()
+    goals, lines, whole = figures.measure_parts(quick, (unary, streams, processes))
+    return lines, whole and goals.are_met()

@@ -5,9 +5,7 @@ import json
 import math
 import statistics
 import subprocess
-import sys
 import time
-import traceback
 
 import figures
 import rpc
@@ -205,13 +203,5 @@ def growth(quick, goals):
 
 
 def measure(quick):
-    """A part that cannot be measured leaves the others as they are, and a line that says why."""
-    goals, lines, whole = figures.Goals(), [], True
-    for part in (reloads, pauses, growth):
-        try:
-            lines += part(quick, goals)
-        except Exception as error:
-            traceback.print_exc(file=sys.stderr)
-            lines += ["", f"NOT MEASURED: {part.__name__}: {error}"]
-            whole = False
-    return [*goals.table(), "", *lines], whole and goals.are_met()
+    goals, lines, whole = figures.measure_parts(quick, (reloads, pauses, growth))
+    return lines, whole and goals.are_met()

@@ -3,8 +3,6 @@
 
 import contextlib
 import statistics
-import sys
-import traceback
 
 import figures
 import peers
@@ -196,13 +194,5 @@ def cost(quick, goals):
 
 
 def measure(quick):
-    """A part that cannot be measured leaves the others as they are, and a line that says why."""
-    goals, lines, whole = figures.Goals(), [], True
-    for part in (unary, streams, ttrpc, memory, cost):
-        try:
-            lines += part(quick, goals)
-        except Exception as error:
-            traceback.print_exc(file=sys.stderr)
-            lines += ["", f"NOT MEASURED: {part.__name__}: {error}"]
-            whole = False
-    return [*goals.table(), "", *lines], whole
+    _, lines, whole = figures.measure_parts(quick, (unary, streams, ttrpc, memory, cost))
+    return lines, whole

@@ -13,41 +13,10 @@
 #include <sdk/calls/outgoing.h>
 #include <sdk/calls/router.h>
 
+#include "echo_service.h"
+
 static struct outgoing_caller caller;
 static bool is_closed, room_is_closed;
-
-static void on_message(struct berth_call *call, const void *message, size_t length)
-{
-    if (length > 0 && *(const char *)message == 'p')
-        berth_call_pause(call);
-    berth_call_add_header(call, "k", "v", 1);
-    berth_call_send(call, message, length);
-    if (length > 0 && *(const char *)message == 'e')
-        berth_call_finish(call, BERTH_ABORTED, "asked to");
-}
-
-static void on_whole(struct berth_call *call, const void *message, size_t length)
-{
-    berth_call_reply(call, message, length);
-}
-
-static void on_half_close(struct berth_call *call)
-{
-    berth_call_finish(call, BERTH_OK, NULL);
-}
-
-static const struct berth_method methods[] = {
-    {.name = "U", .kind = BERTH_METHOD_UNARY, .on_message = on_whole},
-    {.name = "B", .kind = BERTH_METHOD_BIDI_STREAM, .on_message = on_message, .on_half_close = on_half_close},
-};
-
-static const struct berth_service service = {
-    .size = sizeof(service),
-    .method_size = sizeof(methods[0]),
-    .name = "s",
-    .methods = methods,
-    .method_count = 2,
-};
 
 static enum berth_code start_outgoing(const struct berth_host *host,
                                       const struct berth_outgoing_options *options,
@@ -112,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(channel_open(&channel, &loop, pair[0]) == 0);
     outgoings_init(&room, router, &loop, 4);
     outgoing_caller_init(&caller, &room, "p", NULL);
-    assert(router_provide(router, "p", &service, NULL, NULL) == BERTH_OK);
+    assert(router_provide(router, "p", &echo_service, NULL, NULL) == BERTH_OK);
     while (size >= 4 && !channel.is_broken) {
         size_t length = data[3] < size - 4 ? data[3] : size - 4;
         const struct packet packet = {.type = (enum packet_type)(data[0] % (PACKET_END + 1)),

@@ -9,40 +9,7 @@
 
 #include <core/inside/served.h>
 
-static void on_message(struct berth_call *call, const void *message, size_t length)
-{
-    if (length > 0 && *(const char *)message == 'p')
-        berth_call_pause(call);
-    berth_call_add_header(call, "k", "v", 1);
-    berth_call_send(call, message, length);
-    if (length > 0 && *(const char *)message == 'e')
-        berth_call_finish(call, BERTH_ABORTED, "asked to");
-    if (length > 0 && *(const char *)message == 'r')
-        berth_call_resume(call);
-}
-
-static void on_whole(struct berth_call *call, const void *message, size_t length)
-{
-    berth_call_reply(call, message, length);
-}
-
-static void on_half_close(struct berth_call *call)
-{
-    berth_call_finish(call, BERTH_OK, NULL);
-}
-
-static const struct berth_method methods[] = {
-    {.name = "U", .kind = BERTH_METHOD_UNARY, .on_message = on_whole},
-    {.name = "B", .kind = BERTH_METHOD_BIDI_STREAM, .on_message = on_message, .on_half_close = on_half_close},
-};
-
-static const struct berth_service service = {
-    .size = sizeof(service),
-    .method_size = sizeof(methods[0]),
-    .name = "s",
-    .methods = methods,
-    .method_count = 2,
-};
+#include "echo_service.h"
 
 static struct served served;
 static bool is_closed;
@@ -77,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
     assert(channel_open(&channel, &loop, pair[0]) == 0);
     assert(served_init(&served, &channel, router));
-    assert(router_provide(router, "p", &service, NULL, NULL) == BERTH_OK);
+    assert(router_provide(router, "p", &echo_service, NULL, NULL) == BERTH_OK);
     for (size_t at = 0; at < size && !channel.is_broken;) {
         size_t piece = size - at < 4096 ? size - at : 4096;
         ssize_t sent = send(pair[1], data + at, piece, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -83,6 +83,16 @@ class Workshop:
             (self.public / Path(path).name).chmod(0o755)
         return ["env", f"LD_LIBRARY_PATH={self.public}", str(self.public / Path(program).name)]
 
+    def open_to_others(self):
+        """Lets any user reach the modules. Returns False where a folder above them, which is not the test's, is private."""
+        for folder in [self.top, *self.top.parents]:
+            if folder.stat().st_mode & 0o001 == 0 and folder.is_relative_to(self.top.parent):
+                folder.chmod(0o711)
+        if any(folder.stat().st_mode & 0o001 == 0 for folder in self.plugins.parents):
+            return False
+        self.short.chmod(0o711)
+        return True
+
     def remove(self):
         if self.public is not None:
             shutil.rmtree(self.public, ignore_errors=True)
