@@ -67,7 +67,10 @@ class Workshop:
         self.plugins = self.top / "plugins"
         self.root = self.top / "root"
         self.state = self.short / "state"
+        # Sources, and modules until they are complete: berthd may be watching the folders of the configuration and of plugins.
+        self.bench = self.top / "bench"
         self.plugins.mkdir(mode=0o755)
+        self.bench.mkdir(mode=0o755)
         self.config = None
         self.public = None
 
@@ -108,15 +111,15 @@ class Workshop:
                 (self.plugins / module.name).chmod(0o755)
 
     def compile(self, name, source, *flags):
-        """Compiles C text into plugins/NAME.so, with nothing but the installed contract in sight."""
-        path = self.plugins / f"{name}.so"
-        text = self.top / f"{name}.c"
+        """Compiles C text into plugins/NAME.so, where it appears at once, with nothing but the installed contract in sight."""
+        path, built = (folder / f"{name}.so" for folder in (self.plugins, self.bench))
+        text = self.bench / f"{name}.c"
         text.write_text(source, encoding="utf-8")
         command = [*shlex.split(os.environ.get("BERTH_TEST_CC", "cc")), "-shared", "-fPIC", "-O0", "-fvisibility=hidden",
-                   "-D_GNU_SOURCE", "-Wl,-z,now", f"-I{SOURCE}/sdk/include", "-o", str(path), str(text), *flags]
+                   "-D_GNU_SOURCE", "-Wl,-z,now", f"-I{SOURCE}/sdk/include", "-o", str(built), str(text), *flags]
         subprocess.run(command, check=True)
-        path.chmod(0o755)
-        return path
+        built.chmod(0o755)
+        return built.rename(path)
 
     def add(self, name, *plugins, code="", manifest="", flags=(), version="1.0.0"):
         """Builds a module of these plugins by hand, as the README says one can without any tool."""
