@@ -20,7 +20,8 @@ static bool is_vacant(const struct router *router, const struct plan_entry *entr
 void idle_hold(struct router *router, const struct plan_entry *entry)
 {
     for (size_t i = 0; i < entry->plugin->service_count; i++)
-        if (is_vacant(router, entry, entry->services[i].name))
+        if (is_vacant(router, entry, entry->services[i].name) &&
+            !router_is_held(router, entry->services[i].name))
             router_hold(router, entry->services[i].name, SIZE_MAX);
 }
 

@@ -812,6 +812,11 @@ void perform_stop(struct perform *perform)
     wake(perform);
 }
 
+bool perform_is_changing(const struct perform *perform)
+{
+    return perform->is_busy;
+}
+
 void perform_hold_calls(struct perform *perform, const struct plan_entry *entry)
 {
     idle_hold(perform->options.host.router, entry);

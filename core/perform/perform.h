@@ -128,6 +128,8 @@ struct perform_request {
  */
 void perform_ask(struct perform *perform, struct perform_request *request);
 
+/** Is a change under way? */
+bool perform_is_changing(const struct perform *perform);
 /** Has calls of a plugin that nobody serves wait, from now on, until it is ready or has failed. */
 void perform_hold_calls(struct perform *perform, const struct plan_entry *entry);
 /** Refuses calls of a plugin that nobody serves, also those that wait. */

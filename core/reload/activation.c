@@ -16,6 +16,8 @@
 /* How exactly idle_after is kept: a quarter of it, within these. */
 #define LOOK_MIN_MS UINT64_C(10)
 #define LOOK_MAX_MS UINT64_C(15000)
+/* How often to look whether a change is over that keeps plugins from being tried again. */
+#define CHANGING_MS UINT64_C(50)
 
 /* A plugin of the newest plan that starts on call. */
 struct item {
@@ -39,7 +41,8 @@ struct item {
 struct activation {
     struct activation_options options;
     struct perform *perform;
-    /* Of `plan`, by URI. */
+    /* Of `plan`, by URI; held, so that no later plan lies where this one did. */
+    struct survey *survey;
     const struct plan *plan;
     struct item *items;
     size_t count;
@@ -92,6 +95,8 @@ static void follow_plan(struct activation *activation)
 
     if (plan == activation->plan)
         return;
+    survey_drop(activation->survey);
+    activation->survey = survey_hold(reload_newest(activation->options.reload));
     activation->plan = plan;
     activation->items = memory_allocate(plan->run_count + 1, sizeof(*activation->items));
     activation->count = 0;
@@ -133,7 +138,9 @@ static void refuse_for_failure(struct activation *activation, const struct item 
     perform_refuse_calls(activation->perform, entry_of(activation, item), text);
 }
 
-/* One that has fallen: refuses calls for a while, and then lets them wait again, which tries it. */
+/* One that has fallen: refuses calls for a while, and then lets them wait again, which tries it. A change
+ * that comes to an end refuses the calls of all that it could not start, also if they were let wait before.
+ */
 static void back_off(struct activation *activation, struct item *item, uint64_t now_ns)
 {
     uint64_t delay_ns = RETRY_FIRST_NS;
@@ -146,7 +153,7 @@ static void back_off(struct activation *activation, struct item *item, uint64_t 
         item->retry_ns = now_ns + delay_ns;
         item->is_open = false;
         refuse_for_failure(activation, item, delay_ns);
-    } else if (!item->is_open && now_ns >= item->retry_ns) {
+    } else if (now_ns >= item->retry_ns && !perform_is_changing(activation->perform)) {
         item->is_open = true;
         perform_hold_calls(activation->perform, entry_of(activation, item));
     }
@@ -280,6 +287,18 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* How long one that has fallen has to wait until calls may try it; UINT64_MAX: they may. */
+static uint64_t retry_in_ms(const struct activation *activation, const struct item *item, uint64_t now_ns)
+{
+    bool is_changing = perform_is_changing(activation->perform);
+
+    if (item->retry_ns == 0 || item->is_wanted || (item->is_open && !is_changing))
+        return UINT64_MAX;
+    if (item->retry_ns > now_ns)
+        return (item->retry_ns - now_ns) / 1000000 + 1;
+    return is_changing ? CHANGING_MS : 0;
+}
+
 static void schedule(struct activation *activation)
 {
     uint64_t now_ns = uv_hrtime(), wait_ms = UINT64_MAX;
@@ -288,14 +307,14 @@ static void schedule(struct activation *activation)
         const struct item *item = &activation->items[i];
         uint64_t look_ms = idle_after_of(activation, item) / 4000000;
 
-        if (item->retry_ns > 0 && !item->is_open)
-            wait_ms = sooner(wait_ms, item->retry_ns > now_ns ? (item->retry_ns - now_ns) / 1000000 + 1 : 0);
+        wait_ms = sooner(wait_ms, retry_in_ms(activation, item, now_ns));
         if (look_ms > 0 && item->was_ready)
             wait_ms = sooner(wait_ms, sooner(look_ms > LOOK_MIN_MS ? look_ms : LOOK_MIN_MS, LOOK_MAX_MS));
     }
     if (wait_ms == UINT64_MAX)
         uv_timer_stop(&activation->timer);
-    else if (!uv_is_active((uv_handle_t *)&activation->timer))
+    else if (!uv_is_active((uv_handle_t *)&activation->timer) ||
+             uv_timer_get_due_in(&activation->timer) > wait_ms)
         uv_timer_start(&activation->timer, on_timer, wait_ms, 0);
 }
 
@@ -543,5 +562,6 @@ void activation_destroy(struct activation *activation)
     change_destroy(activation->rest_change);
     free_items(activation->items, activation->count);
     free(activation->subjects);
+    survey_drop(activation->survey);
     free(activation);
 }

@@ -83,6 +83,41 @@ static const struct berth_service service = {sizeof(service), sizeof(methods[0])
 static const struct berth_service *const services[] = {&service, NULL};
 """
 
+# Inits that end once a file is there.
+SLOW_CODE = """
+static void on_look(uv_timer_t *timer)
+{
+    static int result;
+
+    if (access("%(top)s/go", F_OK) != 0)
+        return;
+    berth_complete_init(timer->data, &result);
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+static enum berth_code wait_for_file(const struct berth_host *host, uv_timer_t *timer)
+{
+    uv_timer_init(host->loop, timer);
+    timer->data = (void *)host;
+    uv_timer_start(timer, on_look, 10, 10);
+    return (enum berth_code)BERTH_PENDING;
+}
+
+static uv_timer_t timers[2];
+
+static void on_do(struct berth_call *call, const void *message, size_t length)
+{
+    berth_call_reply(call, message, length);
+}
+
+static const struct berth_method methods[] = {{"Do", BERTH_METHOD_UNARY, NULL, on_do, NULL, NULL, NULL}};
+static const struct berth_service first = {sizeof(first), sizeof(methods[0]), "test.First", methods, 1, NULL, 0, NULL};
+static const struct berth_service second = {sizeof(second), sizeof(methods[0]), "test.Second", methods, 1, NULL, 0, NULL};
+static const struct berth_service *const firsts[] = {&first, NULL};
+static const struct berth_service *const seconds[] = {&second, NULL};
+"""
+FIRST, SECOND = "io.test.slow.v1.first", "io.test.slow.v1.second"
+
 
 class Activated(Case):
     """A greeter and a plugin under the test's control, both of which start when they are called."""
@@ -280,6 +315,59 @@ class Failing(Activated):
             except grpc.RpcError:
                 time.sleep(0.1)
         self.assertGreater(self.starts, before)
+        self.assert_stops(daemon)
+
+    def do_once_it_may(self, daemon):
+        """Calls until it is not refused any more for an earlier failure."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.do(daemon)
+                return
+            except grpc.RpcError as error:
+                self.assertLess(time.monotonic(), end, f"{error}\n{daemon.log}")
+                time.sleep(0.1)
+
+    def test_one_that_fails_beside_another_that_is_still_starting(self):
+        self.workshop.add("slow", Plugin("io.test.slow.v1", "first", init="return wait_for_file(host, &timers[0]);", members=".services = firsts",
+                                         yaml="services:\n  test.First: {Do: unary}\nupgrade: beside"),
+                          Plugin("io.test.slow.v1", "second", init="return wait_for_file(host, &timers[1]);", members=".services = seconds",
+                                 yaml="services:\n  test.Second: {Do: unary}\nupgrade: beside"),
+                          code=SLOW_CODE % {"top": self.workshop.top})
+        self.set_mode("fail")
+        daemon = self.begin({"plugins": {LAZY: "call", FIRST: "call", SECOND: "call"}})
+        go = self.workshop.top / "go"
+        with grpc.insecure_channel(f"unix:{daemon.address}") as channel:
+            first = channel.unary_unary("/test.First/Do").future(b"first", timeout=PATIENCE)
+            self.wait_for_state(daemon, FIRST, "starting")
+            # Both wait for the next change, which then starts both.
+            failing = channel.unary_unary("/test.Lazy/Do").future(b"word", timeout=PATIENCE)
+            second = channel.unary_unary("/test.Second/Do").future(b"second", timeout=PATIENCE)
+            time.sleep(0.5)
+            go.touch()
+            self.assertEqual(b"first", first.result())
+            go.unlink()
+            self.assertIn("no such disk", failing.exception().details())
+            self.wait_for_state(daemon, SECOND, "starting")
+            self.set_mode("")
+            # Its back-off passes while the change is still under way, whose end refuses the calls of what has failed in it.
+            time.sleep(1.5)
+            self.assertIn("no such disk", self.error_of(daemon)[1])
+            go.touch()
+            self.assertEqual(b"second", second.result())
+        self.do_once_it_may(daemon)
+        self.assert_stops(daemon)
+
+    def test_one_that_an_operator_starts_in_vain_is_tried_again_by_calls(self):
+        self.set_mode("fail")
+        daemon = self.begin()
+        self.error_of(daemon)
+        # From here on calls may try it, and none does.
+        time.sleep(1.5)
+        self.assertNotEqual(0, daemon.ctl("plugins", "start", LAZY).returncode)
+        self.assertEqual(2, self.starts)
+        self.set_mode("")
+        self.do_once_it_may(daemon)
         self.assert_stops(daemon)
 
     def test_it_fails_with_what_it_requires(self):
