@@ -2,6 +2,7 @@
 /*
  * What crosses between the daemon and a worker, on the daemon's side: the calls that are forwarded, and what
  * the plugin says of itself, which goes through the host table of the plugin as if it had called it here.
+ * All of it belongs to the loop's thread; times in nanoseconds are on the clock of uv_hrtime().
  */
 #ifndef CORE_CROSSING_CROSSING_H
 #define CORE_CROSSING_CROSSING_H
@@ -27,7 +28,7 @@
 struct crossing_metric;
 struct crossing_series;
 
-/** Embedded by the owner, who fills in the first part. */
+/** Embedded by the owner, who fills in the first part: it is borrowed. */
 struct crossing {
     const struct manifest_plugin *plugin;
     struct channel *channel;
@@ -36,6 +37,7 @@ struct crossing {
 
     struct forward forward;
     struct requests requests;
+    /** The plugin's, whose calls go to its worker. */
     struct berth_service **services;
     size_t service_count;
     struct {
@@ -43,8 +45,9 @@ struct crossing {
         struct berth_hold *hold;
     } holds[CROSSING_HOLDS_MAX];
     size_t hold_count;
+    /** How many holds and publications of the present worker were refused. */
     unsigned refused;
-    /** How many have gone on since then, and the last one, if it is to go on later. */
+    /** Reports and failures: how many have gone on since then, and the last one, if it is to go on later. */
     struct {
         uint64_t since_ns;
         unsigned count;
@@ -53,13 +56,14 @@ struct crossing {
         char message[BERTH_ERROR_MAX];
     } conditions;
     struct flood flood;
+    /** Once a second, while there is anything to do. */
     uv_timer_t tick;
     uv_timer_cb on_tick;
     /** What the worker uses of other plugins. */
     struct used used;
     /** Changes of stores that have not ended, those of earlier workers included. */
     size_t changes;
-    /** The name of its bucket, and how those below begin; "": of all; NULL: the plugin's URI. */
+    /** The name of its bucket, and how those below begin; "": of all; NULL: the plugin's URI. Borrowed. */
     const char *store_prefix;
     /** A change has ended: a close may have waited for it. */
     void (*on_change_ended)(struct crossing *crossing);

@@ -13,6 +13,7 @@
 
 /** Zero-initialise. */
 struct flood {
+    /** When the present second began, and what was logged in it. */
     uint64_t since_ns;
     unsigned lines;
     size_t bytes;
@@ -20,7 +21,13 @@ struct flood {
     uint64_t left_out, left_out_before;
 };
 
-/** Counts a line. @return may it be logged? Otherwise an episode has begun, or goes on. */
+/**
+ * Counts a line.
+ *
+ * @param now_ns  on a clock that never goes back; the same for all calls.
+ * @param length  in bytes.
+ * @return may it be logged? Otherwise an episode has begun, or goes on.
+ */
 bool flood_admits(struct flood *flood, uint64_t now_ns, size_t length);
 /**
  * Is there an episode that is over, because a whole second had no line left out?

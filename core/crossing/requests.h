@@ -22,12 +22,13 @@ struct requests {
     /** By the slot of their number. */
     struct request **slots;
     size_t slot_count, in_flight;
+    /** Of messages that have not been taken yet. */
     uint64_t bytes;
     /** Those of a worker that is gone: their ends are still to come. */
     LIST_HEAD(, request) orphans;
 };
 
-/** A packet with PACKET_OUTGOING. */
+/** A packet with PACKET_OUTGOING. One that no worker may send breaks the channel. */
 void requests_take(struct requests *requests, const struct packet *packet);
 /** The worker is gone: its calls are cancelled. */
 void requests_end(struct requests *requests);

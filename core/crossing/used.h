@@ -13,6 +13,7 @@ struct crossing_subscription;
 /** Of the present worker. Zero-initialise. */
 struct used {
     struct {
+        /** Of the interface, which belongs to its plugin; the URI is the owner's own copy. */
         enum ask_interface kind;
         char *uri;
         const void *interface;

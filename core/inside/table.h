@@ -9,13 +9,13 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
-#include <core/life/mailbox.h>
 #include <berth/types/deprecations.h>
 #include <berth/types/events.h>
 #include <berth/types/metrics.h>
 #include <berth/types/opt.h>
 #include <berth/types/store.h>
 
+#include <core/life/mailbox.h>
 #include <core/wire/ask.h>
 #include <core/wire/start.h>
 #include <sdk/base/container_of.h>
@@ -27,11 +27,12 @@ struct own_collector;
 struct own_series;
 struct request;
 
-/** One plugin in its worker. */
+/** One plugin in its worker. It belongs to the thread of its loop, except where it says otherwise. */
 struct inside {
     struct berth_host table;
     const struct worker_start *start;
     const struct berth_plugin *plugin;
+    /** The loop's. */
     pthread_t thread;
     uv_loop_t loop;
     struct channel channel;
@@ -73,9 +74,11 @@ struct inside {
     LIST_HEAD(, berth_subscription) subscriptions;
     /** Number of the last question, and of the last subscription. */
     uint32_t questions, subscription_count;
-    /** The body of the last answer. */
+    /** The body of the last answer; malloced. */
     uint8_t *answer;
+    /** Number of its last readiness hold. */
     uint32_t holds;
+    /** Its prepare: on a thread of its own until `done`, which follows on the loop. */
     struct {
         uv_thread_t thread;
         uv_async_t done;
@@ -127,6 +130,7 @@ struct used_interface {
     /** The daemon's. */
     uint32_t number;
     enum ask_interface kind;
+    /** Malloced, as are the texts below. */
     char *uri;
     uint64_t generation;
     /** As its plugin says it; of ASK_INTERFACE_OPT alone. */

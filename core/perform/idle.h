@@ -11,9 +11,17 @@
 
 /** By the registry's newest plan. Removes services that no plan has any more and nobody serves. */
 void idle_declare(struct router *router, const struct registry *registry);
-/** Has calls of one plugin wait, from now on, until it is ready or has failed. */
+/**
+ * Has calls of one plugin wait, from now on, until it is ready or has failed; each within its own deadline.
+ *
+ * @param entry  borrowed until this returns.
+ */
 void idle_hold(struct router *router, const struct plan_entry *entry);
-/** Refuses calls of one plugin that does not run, and those that wait. */
+/**
+ * Refuses calls of one plugin that does not run, and those that wait, with BERTH_UNAVAILABLE.
+ *
+ * @param reason  copied.
+ */
 void idle_refuse(struct router *router, const struct plan_entry *entry, const char *reason);
 
 #endif

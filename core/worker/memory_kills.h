@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-/** @return of the whole system since it booted; 0 if the kernel does not say. */
+/** Reads a file of the kernel each time. @return of the whole system since it booted; 0 if the kernel does
+ * not say. */
 uint64_t memory_kills_count(void);
 
 #endif

@@ -8,7 +8,12 @@
 
 struct processes;
 
-/** Publishes from here on what happens to them. @return NULL if the host is too old, or without memory. */
+/**
+ * Publishes from here on what happens to them, from the loop's thread.
+ *
+ * @param exchange  where; borrowed with its instance until processes_destroy, as is the host.
+ * @return NULL if the host is too old, or without memory.
+ */
 struct processes *processes_create(const struct berth_host *host, const struct berth_exchange *exchange,
                                    void *instance);
 /** Accepts NULL. */
