@@ -19,10 +19,26 @@
 /* Standard input, output and error, and the connection to the daemon. */
 #define FIRST_FOREIGN_DESCRIPTOR 4
 #define DEFAULT_DESCRIPTORS 1024u
+/* No kernel gives a process more, as set by default (fs.nr_open). */
+#define DESCRIPTORS_MAX (1u << 20)
 
 static enum berth_code fail(struct berth_error *err, const char *what)
 {
     return berth_error_set(err, BERTH_INTERNAL, "sandbox: cannot %s: %s", what, strerror(errno));
+}
+
+/* All but the first ones, also by a kernel before 5.9. */
+static bool close_foreign(void)
+{
+    struct rlimit limit;
+
+    if (close_range(FIRST_FOREIGN_DESCRIPTOR, ~0u, 0) == 0)
+        return true;
+    if (errno != ENOSYS || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return false;
+    for (rlim_t fd = FIRST_FOREIGN_DESCRIPTOR; fd < limit.rlim_max && fd < DESCRIPTORS_MAX; fd++)
+        close((int)fd);
+    return true;
 }
 
 /* Says the first promise that is missing. */
@@ -135,7 +151,7 @@ enum berth_code sandbox_apply(const struct sandbox_wanted *wanted, const struct 
 
     if (code != BERTH_OK)
         return code;
-    if (close_range(FIRST_FOREIGN_DESCRIPTOR, ~0u, 0) != 0 && errno != ENOSYS)
+    if (!close_foreign())
         return fail(err, "close inherited descriptors");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(err, "set no_new_privs");

@@ -38,6 +38,41 @@ static const struct {
     [SANDBOX_NAMESPACES] = {"namespaces", 1},
 };
 
+/* Calls that undo what else is promised, where system_calls allows them. */
+static const struct {
+    const char *name;
+    enum sandbox_promise promise;
+} undoing[] = {
+    {"execve", SANDBOX_EXECUTE},
+    {"execveat", SANDBOX_EXECUTE},
+    {"socket", SANDBOX_SOCKETS},
+    {"io_uring_setup", SANDBOX_SOCKETS},
+    {"socket", SANDBOX_PORTS},
+    {"io_uring_setup", SANDBOX_PORTS},
+    {"socket", SANDBOX_ABSTRACT_SOCKETS},
+    {"socketpair", SANDBOX_ABSTRACT_SOCKETS},
+    {"io_uring_setup", SANDBOX_ABSTRACT_SOCKETS},
+    {"kill", SANDBOX_SIGNALS},
+    {"tkill", SANDBOX_SIGNALS},
+    {"tgkill", SANDBOX_SIGNALS},
+    {"rt_sigqueueinfo", SANDBOX_SIGNALS},
+    {"rt_tgsigqueueinfo", SANDBOX_SIGNALS},
+    {"pidfd_send_signal", SANDBOX_SIGNALS},
+    {"fcntl", SANDBOX_SIGNALS},
+    {"ioctl", SANDBOX_SIGNALS},
+    {"fork", SANDBOX_PROCESSES},
+    {"vfork", SANDBOX_PROCESSES},
+    {"clone", SANDBOX_PROCESSES},
+    {"mmap", SANDBOX_MEMORY},
+    {"memfd_create", SANDBOX_MEMORY},
+    {"memfd_secret", SANDBOX_MEMORY},
+    {"shmget", SANDBOX_MEMORY},
+    {"fork", SANDBOX_MEMORY},
+    {"vfork", SANDBOX_MEMORY},
+    {"clone", SANDBOX_MEMORY},
+    {"prctl", SANDBOX_LIFETIME},
+};
+
 BERTH_PRINTF(3, 4)
 static void say(struct sandbox_item *item, enum sandbox_verdict verdict, const char *format, ...)
 {
@@ -49,10 +84,16 @@ static void say(struct sandbox_item *item, enum sandbox_verdict verdict, const c
     va_end(arguments);
 }
 
+/* Does it leave the daemon's user, group and groups? */
+static bool sets_user(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel)
+{
+    return wanted->has_user && kernel->can_set_user;
+}
+
 /* Does it run as a user of its own? */
 static bool changes_user(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel)
 {
-    return wanted->has_user && wanted->user != kernel->user && kernel->can_set_user;
+    return sets_user(wanted, kernel) && wanted->user != kernel->user;
 }
 
 bool sandbox_allows_modes(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel)
@@ -74,7 +115,7 @@ bool sandbox_lists_root(const struct sandbox_wanted *wanted)
 
 bool sandbox_has_namespaces(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel)
 {
-    return kernel->can_make_namespaces && !(kernel->needs_user_namespace && changes_user(wanted, kernel));
+    return kernel->can_make_namespaces && !(kernel->needs_user_namespace && sets_user(wanted, kernel));
 }
 
 static void judge_namespaces(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
@@ -100,10 +141,14 @@ static void judge_namespaces(const struct sandbox_wanted *wanted, const struct s
 static void judge_user(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
                        struct sandbox_item *item)
 {
-    if (wanted->has_user && wanted->user != kernel->user && !kernel->can_set_user)
+    if (wanted->has_user && !kernel->can_set_user && wanted->user != kernel->user)
         say(item, SANDBOX_MISSING,
             "cannot change to user %u: the daemon, user %u, lacks CAP_SETUID or CAP_SETGID", wanted->user,
             kernel->user);
+    else if (wanted->has_user && !kernel->can_set_user && wanted->group != kernel->group)
+        say(item, SANDBOX_MISSING,
+            "cannot change to group %u: the daemon, group %u, lacks CAP_SETUID or CAP_SETGID", wanted->group,
+            kernel->group);
     else if (changes_user(wanted, kernel))
         say(item, SANDBOX_KEPT, "runs as user %u, group %u", wanted->user, wanted->group);
     else
@@ -243,6 +288,33 @@ static void judge_memory(const struct sandbox_wanted *wanted, const struct sandb
             (unsigned long long)(wanted->memory_bytes / MIB));
 }
 
+/* Landlock keeps scopes without the filter. */
+static bool is_undone(enum sandbox_promise promise, const struct sandbox_kernel *kernel)
+{
+    return kernel->landlock_abi < ABI_SCOPE ||
+           (promise != SANDBOX_SIGNALS && promise != SANDBOX_ABSTRACT_SOCKETS);
+}
+
+/* What the operator allows by name is not promised any more: and a limit that was asked for is missing then.
+ */
+static void judge_undoing(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                          struct sandbox_item *items)
+{
+    for (size_t i = 0; i < sizeof(undoing) / sizeof(undoing[0]); i++) {
+        struct sandbox_item *item = &items[undoing[i].promise];
+
+        for (size_t j = 0; j < wanted->system_call_count && item->verdict == SANDBOX_KEPT; j++)
+            if (strcmp(wanted->system_calls[j], undoing[i].name) != 0 ||
+                !is_undone(undoing[i].promise, kernel))
+                continue;
+            else if (undoing[i].promise == SANDBOX_MEMORY)
+                say(item, SANDBOX_MISSING, "cannot limit memory that system_calls allows it to have by %s",
+                    undoing[i].name);
+            else
+                say(item, SANDBOX_OPEN, "not restricted, as system_calls allows %s", undoing[i].name);
+    }
+}
+
 void sandbox_judge(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
                    struct sandbox_report *ret_report)
 {
@@ -262,6 +334,7 @@ void sandbox_judge(const struct sandbox_wanted *wanted, const struct sandbox_ker
     judge_memory(wanted, kernel, &items[SANDBOX_MEMORY]);
     judge_tasks(wanted, kernel, &items[SANDBOX_TASKS]);
     say(&items[SANDBOX_LIFETIME], SANDBOX_KEPT, "ends with the daemon");
+    judge_undoing(wanted, kernel, items);
     ret_report->exposure = 0;
     ret_report->missing_count = 0;
     for (size_t i = 0; i < SANDBOX_PROMISES; i++) {

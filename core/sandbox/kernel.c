@@ -42,6 +42,7 @@ void sandbox_kernel_ask(struct sandbox_kernel *ret_kernel)
             .can_make_namespaces = namespaces_probe(!is_privileged),
             .needs_user_namespace = !is_privileged,
             .user = geteuid(),
+            .group = getegid(),
         };
         is_known = true;
     }

@@ -65,8 +65,9 @@ struct sandbox_kernel {
     bool can_set_user, can_make_namespaces;
     /** Namespaces, but only below a user namespace, which has no other user. */
     bool needs_user_namespace;
-    /** Its effective user. */
+    /** Its effective user and group. */
     uid_t user;
+    gid_t group;
 };
 
 /** What a sandbox can promise. */

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -843,6 +845,42 @@ static void inherited_descriptors_are_closed(void **state)
     close(inherited);
 }
 
+/* As if the kernel did not have close_range(2). */
+static int without_close_range(void)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {.len = sizeof(rules) / sizeof(rules[0]), .filter = rules};
+    struct berth_error error;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0 || close_range(1000, 1000, 0) == 0)
+        return NOT_APPLIED;
+    return sandbox_apply(&strict, &kernel, getppid(), &error) == BERTH_OK ? use_inherited_descriptor()
+                                                                          : NOT_APPLIED;
+}
+
+static void descriptors_are_closed_by_an_older_kernel(void **state)
+{
+    pid_t child;
+    int status;
+
+    need_filters();
+    inherited = fcntl(listener, F_DUPFD, 10);
+    assert_true(inherited >= 10);
+    child = fork();
+    if (child == 0)
+        _exit(without_close_range());
+    close(inherited);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EPERM);
+}
+
 static void what_is_required_and_missing_is_refused_by_name(void **state)
 {
     const struct sandbox_wanted wanted = {.is_required = true};
@@ -931,9 +969,65 @@ static void limits_that_cannot_hold_are_not_promised(void **state)
     assert_int_equal(report.items[SANDBOX_MEMORY].verdict, SANDBOX_MISSING);
 }
 
+static void a_group_that_cannot_be_had_is_missed(void **state)
+{
+    const struct sandbox_kernel ordinary = {.landlock_abi = 7,
+                                            .has_seccomp = true,
+                                            .can_make_namespaces = true,
+                                            .needs_user_namespace = true,
+                                            .user = 1000,
+                                            .group = 1000};
+    struct sandbox_wanted wanted = {.has_user = true, .user = 1000, .group = 27};
+    struct sandbox_kernel setting = ordinary;
+    struct sandbox_report report;
+
+    sandbox_judge(&wanted, &ordinary, &report);
+    assert_int_equal(report.items[SANDBOX_USER].verdict, SANDBOX_MISSING);
+    assert_string_equal(report.items[SANDBOX_USER].text,
+                        "cannot change to group 27: the daemon, group 1000, lacks CAP_SETUID or CAP_SETGID");
+    wanted.group = 1000;
+    sandbox_judge(&wanted, &ordinary, &report);
+    assert_int_equal(report.items[SANDBOX_USER].verdict, SANDBOX_OPEN);
+    assert_true(sandbox_has_namespaces(&wanted, &ordinary));
+    /* A namespace of users has one group, and groups are not left in it. */
+    setting.can_set_user = true;
+    assert_false(sandbox_has_namespaces(&wanted, &setting));
+}
+
+static void calls_that_undo_a_promise_are_said_there(void **state)
+{
+    static const struct {
+        const char *name;
+        enum sandbox_promise promise;
+        enum sandbox_verdict verdict;
+    } cases[] = {
+        {"setpriority", SANDBOX_SOCKETS, SANDBOX_KEPT},    {"execve", SANDBOX_EXECUTE, SANDBOX_OPEN},
+        {"socket", SANDBOX_SOCKETS, SANDBOX_OPEN},         {"socket", SANDBOX_PORTS, SANDBOX_OPEN},
+        {"io_uring_setup", SANDBOX_PORTS, SANDBOX_OPEN},   {"fork", SANDBOX_PROCESSES, SANDBOX_OPEN},
+        {"memfd_create", SANDBOX_MEMORY, SANDBOX_MISSING}, {"shmget", SANDBOX_MEMORY, SANDBOX_MISSING},
+        {"prctl", SANDBOX_LIFETIME, SANDBOX_OPEN},         {"kill", SANDBOX_SIGNALS, SANDBOX_KEPT},
+    };
+    const struct sandbox_kernel without_scopes = {
+        .landlock_abi = 5, .has_seccomp = true, .can_set_user = true, .can_make_namespaces = true};
+    struct sandbox_wanted wanted = {.memory_bytes = 1u << 28, .system_call_count = 1};
+    struct sandbox_report report;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        wanted.system_calls = &cases[i].name;
+        sandbox_judge(&wanted, &best, &report);
+        assert_int_equal(report.items[cases[i].promise].verdict, cases[i].verdict);
+    }
+    sandbox_judge(&wanted, &without_scopes, &report);
+    assert_int_equal(report.items[SANDBOX_SIGNALS].verdict, SANDBOX_OPEN);
+    assert_string_equal(report.items[SANDBOX_SIGNALS].text, "not restricted, as system_calls allows kill");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_group_that_cannot_be_had_is_missed),
+        cmocka_unit_test(calls_that_undo_a_promise_are_said_there),
+        cmocka_unit_test(descriptors_are_closed_by_an_older_kernel),
         cmocka_unit_test(etc_shadow_is_denied_even_to_root),
         cmocka_unit_test(only_listed_files_are_read),
         cmocka_unit_test(only_listed_files_are_written),
