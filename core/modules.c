@@ -120,9 +120,11 @@ static enum berth_code make_copy(struct modules *modules, const struct manifest 
                                  struct module_copy **ret_copy, struct berth_error *err)
 {
     const struct original *original = originals_find(&modules->originals, manifest);
+    const struct module_kept kept = {original != NULL ? original->fd : -1,
+                                     original != NULL ? &original->opened : NULL};
 
-    return module_copy_create(manifest, original != NULL ? original->fd : -1, modules->root,
-                              ++modules->copies + 1, ret_copy, err);
+    return module_copy_create(manifest, original != NULL ? &kept : NULL, modules->root, ++modules->copies + 1,
+                              ret_copy, err);
 }
 
 /* Its path has something else, but what it was read from is open. */

@@ -142,23 +142,39 @@ static enum berth_code check_copy(int fd, const struct manifest *manifest, struc
     return code;
 }
 
-/* The file itself did not change meanwhile. What was kept open is another file, whose content is checked. */
-static enum berth_code copy_checked(int from, bool is_kept, int to, const struct scan_file *file,
-                                    const char *path, struct berth_error *err)
+static enum berth_code check_source(int from, const struct module_kept *kept, const struct scan_file *file,
+                                    struct berth_error *err)
 {
-    enum berth_code code = is_kept ? BERTH_OK : verify_same_open(from, file->path, &file->status, err);
+    struct stat status;
+
+    if (kept == NULL)
+        return verify_same_open(from, file->path, &file->status, err);
+    if (fstat(from, &status) != 0)
+        return fail(file->path, "access what was kept of it", errno, err);
+    if (!verify_is_same_content(kept->opened, &status))
+        return berth_error_set(
+            err, BERTH_FAILED_PRECONDITION,
+            "%s: what was kept of it was overwritten in place; install files by renaming them", file->path);
+    return BERTH_OK;
+}
+
+/* It did not change meanwhile. */
+static enum berth_code copy_checked(int from, const struct module_kept *kept, int to,
+                                    const struct scan_file *file, const char *path, struct berth_error *err)
+{
+    enum berth_code code = check_source(from, kept, file, err);
 
     if (code == BERTH_OK)
         code = copy_bytes(from, to, file, path, err);
-    return code == BERTH_OK && !is_kept ? verify_same_open(from, file->path, &file->status, err) : code;
+    return code == BERTH_OK ? check_source(from, kept, file, err) : code;
 }
 
-static enum berth_code write_copy(int from, bool is_kept, const struct scan_file *file, const char *path,
-                                  int *ret_fd, struct berth_error *err)
+static enum berth_code write_copy(int from, const struct module_kept *kept, const struct scan_file *file,
+                                  const char *path, int *ret_fd, struct berth_error *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0500);
     enum berth_code code =
-        fd < 0 ? fail(path, "create it", errno, err) : copy_checked(from, is_kept, fd, file, path, err);
+        fd < 0 ? fail(path, "create it", errno, err) : copy_checked(from, kept, fd, file, path, err);
 
     if (code == BERTH_OK)
         *ret_fd = fd;
@@ -219,19 +235,20 @@ static enum berth_code settle(struct module_copy *copy, const char *parent, cons
     return BERTH_OK;
 }
 
-static enum berth_code fill(struct module_copy *copy, const struct manifest *manifest, int kept,
-                            const char *parent, uint64_t generation, struct berth_error *err)
+static enum berth_code fill(struct module_copy *copy, const struct manifest *manifest,
+                            const struct module_kept *kept, const char *parent, uint64_t generation,
+                            struct berth_error *err)
 {
     const struct scan_file *file = manifest->file;
-    int from = kept, fd = -1;
+    int from = kept != NULL ? kept->fd : -1, fd = -1;
     char digest[BERTH_SHA256_TEXT];
     enum berth_code code;
 
-    if (kept < 0)
+    if (kept == NULL)
         from = open(file->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (from < 0)
         return fail(file->path, "open it", errno, err);
-    code = write_copy(from, kept >= 0, file, copy->path, &fd, err);
+    code = write_copy(from, kept, file, copy->path, &fd, err);
     if (code == BERTH_OK && (fchmod(fd, 0500) != 0 || fstat(fd, &copy->status) != 0))
         code = fail(copy->path, "write it", errno, err);
     if (code == BERTH_OK)
@@ -243,13 +260,13 @@ static enum berth_code fill(struct module_copy *copy, const struct manifest *man
         code = fail(copy->path, "access it", errno, err);
     if (fd >= 0)
         close(fd);
-    if (kept < 0)
+    if (kept == NULL)
         close(from);
     return code;
 }
 
-enum berth_code module_copy_create(const struct manifest *manifest, int from, const char *root,
-                                   uint64_t generation, struct module_copy **ret_copy,
+enum berth_code module_copy_create(const struct manifest *manifest, const struct module_kept *kept,
+                                   const char *root, uint64_t generation, struct module_copy **ret_copy,
                                    struct berth_error *err)
 {
     struct module_copy *copy = calloc(1, sizeof(*copy));
@@ -269,7 +286,7 @@ enum berth_code module_copy_create(const struct manifest *manifest, int from, co
         code = make_folder(copy->folder, err);
     }
     if (code == BERTH_OK)
-        code = fill(copy, manifest, from, parent, generation, err);
+        code = fill(copy, manifest, kept, parent, generation, err);
     free(parent);
     if (code == BERTH_OK)
         *ret_copy = copy;

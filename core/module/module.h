@@ -43,21 +43,27 @@ void module_destroy(struct module *module);
 
 struct module_copy;
 
+/** An open file with the content of a manifest, whose path may have another by now. Borrowed. */
+struct module_kept {
+    int fd;
+    /** When it was opened. */
+    const struct stat *opened;
+};
+
 /**
  * Copies the file of a manifest, and proves that what was copied is what was scanned: it is the same open
- * file before and after, and the manifest in the copy is this one. Blocks for as long as that takes; from any
- * thread, one at a time for each `root`.
+ * file before and after, unchanged, and the manifest in the copy is this one. Blocks for as long as that
+ * takes; from any thread, one at a time for each `root`.
  *
- * @param from        an open descriptor of the content, which is left open: the path may have another by now.
- *                    -1: the file at the path.
+ * @param kept        where the content is; NULL: in the file at the path.
  * @param root        the daemon's folder; see module_copies_check.
  * @param generation  a number that no other copy of this file has.
  * @return BERTH_OK; FAILED_PRECONDITION if the file changed, or "needs a daemon restart: …" if a library that
  *         came with the module is loaded from another file; else what the file system says. Nothing is left
  *         of a copy that failed.
  */
-enum berth_code module_copy_create(const struct manifest *manifest, int from, const char *root,
-                                   uint64_t generation, struct module_copy **ret_copy,
+enum berth_code module_copy_create(const struct manifest *manifest, const struct module_kept *kept,
+                                   const char *root, uint64_t generation, struct module_copy **ret_copy,
                                    struct berth_error *err);
 /** Where it lies. */
 const char *module_copy_path(const struct module_copy *copy);

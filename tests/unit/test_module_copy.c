@@ -5,9 +5,11 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <tests/cmocka.h>
 
@@ -42,7 +44,7 @@ static struct module_copy *copy(const struct found_module *found, uint64_t gener
     struct module_copy *result = NULL;
     struct berth_error err;
 
-    if (module_copy_create(found->manifest, -1, root, generation, &result, &err) != BERTH_OK)
+    if (module_copy_create(found->manifest, NULL, root, generation, &result, &err) != BERTH_OK)
         fail_msg("%s", err.message);
     return result;
 }
@@ -130,6 +132,38 @@ static void a_second_generation_is_other_code_beside_the_first(void **state)
     found_module_finish(&found);
 }
 
+static void what_was_kept_is_copied_unless_it_was_overwritten(void **state)
+{
+    char path[PATH_MAX + 16], command[5 * PATH_MAX];
+    struct found_module found;
+    struct module_copy *made = NULL;
+    struct berth_error err;
+    struct stat opened;
+    struct module_kept kept = {.opened = &opened};
+
+    snprintf(path, sizeof(path), "%s/a.so", root);
+    install("good.so", path);
+    found_module_get(&found, path);
+    kept.fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fstat(kept.fd, &opened), 0);
+    snprintf(command, sizeof(command), "ln '%s' '%s.kept'", path, path);
+    assert_int_equal(system(command), 0);
+    install("standalone.so", path);
+    assert_int_equal(module_copy_create(found.manifest, &kept, root, 2, &made, &err), BERTH_OK);
+    module_copy_destroy(made);
+    made = NULL;
+    snprintf(command, sizeof(command), "printf x | dd of='%s.kept' bs=1 seek=%lld conv=notrunc 2>/dev/null",
+             path, (long long)opened.st_size - 1);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(module_copy_create(found.manifest, &kept, root, 3, &made, &err),
+                     BERTH_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.message, "was overwritten in place"));
+    assert_null(made);
+    assert_int_equal(count_copies(), 0);
+    close(kept.fd);
+    found_module_finish(&found);
+}
+
 static void a_file_that_changed_since_it_was_scanned_is_not_copied(void **state)
 {
     char path[PATH_MAX + 16];
@@ -141,14 +175,16 @@ static void a_file_that_changed_since_it_was_scanned_is_not_copied(void **state)
     install("good.so", path);
     found_module_get(&found, path);
     install("standalone.so", path);
-    assert_int_equal(module_copy_create(found.manifest, -1, root, 2, &made, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(module_copy_create(found.manifest, NULL, root, 2, &made, &err),
+                     BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "was replaced since it was checked"));
     /* The same file by all that the file system tells, but another manifest. */
     assert_int_equal(stat(path, &found.file.status), 0);
-    assert_int_equal(module_copy_create(found.manifest, -1, root, 2, &made, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(module_copy_create(found.manifest, NULL, root, 2, &made, &err),
+                     BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "its manifest changed"));
     unlink(path);
-    assert_int_equal(module_copy_create(found.manifest, -1, root, 2, &made, &err), BERTH_NOT_FOUND);
+    assert_int_equal(module_copy_create(found.manifest, NULL, root, 2, &made, &err), BERTH_NOT_FOUND);
     assert_null(made);
     assert_int_equal(count_copies(), 0);
     found_module_finish(&found);
@@ -170,7 +206,8 @@ static void a_copy_has_the_hash_that_was_checked(void **state)
     made = copy(&found, 2);
     module_copy_destroy(made);
     found.manifest->sha256[0] = found.manifest->sha256[0] == '0' ? '1' : '0';
-    assert_int_equal(module_copy_create(found.manifest, -1, root, 3, &made, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(module_copy_create(found.manifest, NULL, root, 3, &made, &err),
+                     BERTH_FAILED_PRECONDITION);
     assert_non_null(strstr(err.message, "changed since it was checked (sha256 "));
     assert_int_equal(count_copies(), 0);
     found_module_finish(&found);
@@ -263,11 +300,11 @@ static void a_folder_that_others_can_enter_is_refused(void **state)
     snprintf(path, sizeof(path), "%s/modules", root);
     assert_int_equal(mkdir(path, 0755), 0);
     assert_int_equal(chmod(path, 0755), 0);
-    assert_int_equal(module_copy_create(found.manifest, -1, root, 2, &made, &err), BERTH_PERMISSION_DENIED);
+    assert_int_equal(module_copy_create(found.manifest, NULL, root, 2, &made, &err), BERTH_PERMISSION_DENIED);
     assert_non_null(strstr(err.message, path));
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(symlink("/tmp", path), 0);
-    assert_int_equal(module_copy_create(found.manifest, -1, root, 2, &made, &err), BERTH_PERMISSION_DENIED);
+    assert_int_equal(module_copy_create(found.manifest, NULL, root, 2, &made, &err), BERTH_PERMISSION_DENIED);
     found_module_finish(&found);
 }
 
@@ -350,7 +387,7 @@ static int load_second_with_another(void)
     install_with_sibling("2", path);
     found_module_finish(&found);
     found_module_get(&found, path);
-    if (module_copy_create(found.manifest, -1, root, 2, &made, &err) != BERTH_FAILED_PRECONDITION)
+    if (module_copy_create(found.manifest, NULL, root, 2, &made, &err) != BERTH_FAILED_PRECONDITION)
         return 2;
     return strstr(err.message, "needs a daemon restart: ") != NULL &&
                    strstr(err.message, "/libfixture-sibling.so.0 changed") != NULL
@@ -410,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_copy_has_the_bytes_the_name_and_the_digest_of_its_module),
         TEST(a_second_generation_is_other_code_beside_the_first),
+        TEST(what_was_kept_is_copied_unless_it_was_overwritten),
         TEST(a_file_that_changed_since_it_was_scanned_is_not_copied),
         TEST(a_copy_has_the_hash_that_was_checked),
         TEST(a_copy_that_somebody_touched_is_not_loaded),

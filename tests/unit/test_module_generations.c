@@ -36,7 +36,7 @@ static struct module *load(const struct found_module *found, uint64_t generation
     if (generation == 0)
         code = module_load(found->manifest, &module, &err);
     else
-        code = module_copy_create(found->manifest, -1, root, generation, &copy, &err);
+        code = module_copy_create(found->manifest, NULL, root, generation, &copy, &err);
     if (code == BERTH_OK && generation > 0)
         code = module_load_copy(found->manifest, copy, &module, &err);
     if (code != BERTH_OK)

@@ -40,7 +40,7 @@ static struct module *load_copy(const struct found_module *found, uint64_t gener
     struct module *module = NULL;
     struct berth_error err;
 
-    if (module_copy_create(found->manifest, -1, root, generation, &copy, &err) != BERTH_OK ||
+    if (module_copy_create(found->manifest, NULL, root, generation, &copy, &err) != BERTH_OK ||
         module_load_copy(found->manifest, copy, &module, &err) != BERTH_OK)
         fail_msg("%s", err.message);
     return module;
