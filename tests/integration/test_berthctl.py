@@ -123,7 +123,7 @@ class Berthctl(Case):
         self.assertEqual(["io.example.top.v1.top", "io.example.middle.v1.middle", "io.example.bottom.v1.bottom"],
                          [cause["uri"] for cause in told["causes"]][:3])
         self.assertIn("no luck", told["causes"][-1]["reason"])
-        self.assertIn("restart berthd", told["next"])
+        self.assertIn("berthctl plugins start io.example.bottom.v1.bottom", told["next"])
         told = json.loads(self.ctl("plugins", "explain", "--json", GREETER))
         self.assertEqual((True, [GREETER]), (told["well"], [cause["uri"] for cause in told["causes"]]))
 

@@ -127,7 +127,8 @@ static void explaining_walks_down_to_the_root(void **state)
         "io.a.v1.x is blocked (FAILED_PRECONDITION)\n    requires io.b.v1\n"
         "because io.b.v1.x is blocked (FAILED_PRECONDITION)\n    requires io.c.v1\n"
         "because io.c.v1.x is failed (UNAVAILABLE)\n    no disk\n"
-        "\nnext: fix the problem above, then restart berthd; its log has the lines of io.c.v1.x\n");
+        "\nnext: fix the problem above, then run `berthctl plugins start io.c.v1.x`; for its log, run "
+        "`berthctl log io.c.v1.x`\n");
     plugin_list_finish(&list);
 }
 

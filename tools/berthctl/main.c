@@ -113,19 +113,20 @@ static const struct cli_option stop_options[] = {
 
 static const char explain_help[] =
     "Follows the chain of causes: why the plugin is in its state, down to the root cause, and\n"
-    "what to do about it. Exits with 1 unless the plugin is ready or serving and not degraded.\n";
+    "what to do about it. Exits with 1 unless the plugin is ready, serving or idle, and not degraded.\n";
 
 static const struct cli_command commands[] = {
     {"plugins ls", "[FILTER]...", "list plugins",
      "Prints TYPE, ID, PLATFORMS and STATUS, in the order in which the daemon starts plugins.\n"
      "FILTER is a containerd filter, such as 'type~=grpc,id==greeter'; a plugin is listed if any\n"
-     "of them matches. The column NOTE marks isolated plugins, plugins whose file on disk differs or is\n"
-     "held back, and generations that run at the same time. It is omitted if it would be empty.\n",
+     "of them matches. The column NOTE marks isolated and idle plugins, plugins whose file on disk differs\n"
+     "or is held back, and generations that run at the same time. It is omitted if it would be empty.\n",
      list_options, 0, SIZE_MAX, command_plugins_ls},
     {"plugins inspect", "URI", "show everything about a plugin",
-     "Prints state, reason, origin, requirements, services, exports, times, costs, and each setting\n"
-     "with its value and where it was set; secrets are left out.\n"
-     "Exits with 1 unless the plugin is ready or serving and not degraded.\n",
+     "Prints state, reason, origin, when it starts, its process and sandbox if it is isolated, "
+     "requirements,\n"
+     "services, exports, times, costs, and each setting with its value and where it was set; secrets are\n"
+     "left out. Exits with 1 unless the plugin is ready, serving or idle, and not degraded.\n",
      json_options, 1, 1, command_plugins_inspect},
     {"plugins graph", "", "show which plugin requires or wants which",
      "Prints one edge per line: dependent, provider, and the requirement that joins them.\n", graph_options,
@@ -138,7 +139,7 @@ static const struct cli_command commands[] = {
      "Prints in one line what keeps the plugin from being unloaded, then lists everything: interfaces,\n"
      "subscriptions and watches, calls in flight, timers and other handles.\n",
      json_options, 1, 1, command_plugins_holds},
-    {"plugins start", "URI...", "start plugins that were stopped or that failed",
+    {"plugins start", "URI...", "start plugins that are idle, were stopped or failed",
      "Plugins that were stopped along with them start again too.\n", change_options, 1, SIZE_MAX,
      command_plugins_start},
     {"plugins stop", "URI...", "stop plugins until they are started again",
@@ -152,10 +153,10 @@ static const struct cli_command commands[] = {
      "Install the file first. All plugins of its module are upgraded together; other changes are left to\n"
      "a reload. If the installed version does not start, the old one keeps running.\n",
      change_options, 1, SIZE_MAX, command_plugins_upgrade},
-    {"plugins rollback", "URI...", "go back to what ran before the last upgrade",
+    {"plugins rollback", "URI...", "undo the last upgrade: run the previous version again",
      "All plugins of the module go back together, to the version that ran before the last upgrade since the\n"
-     "daemon started. The installed file is held back: a reload leaves it alone until another one is\n"
-     "installed or `plugins upgrade` is run. The next start of the daemon uses the installed file.\n",
+     "daemon started. The installed file is held back: a reload ignores it until another one is installed\n"
+     "or `plugins upgrade` is run. The next start of the daemon uses the installed file.\n",
      change_options, 1, SIZE_MAX, command_plugins_rollback},
     {"plugins explain", "URI", "same as explain", explain_help, json_options, 1, 1, command_explain},
     {"explain", "URI", "explain why a plugin is in its state, and what to do", explain_help, json_options, 1,

@@ -126,17 +126,24 @@ static const char *blocked_advice(const plugin_message *root)
                : "change one of the manifests on that path; `berthd plan --dot` draws it";
 }
 
+static bool starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
 static void add_advice(struct config_text *text, const plugin_message *root)
 {
     const char *uri = root->uri;
-
     switch ((int)root->state) {
     case BERTH__INSPECT__V1__STATE__STATE_REJECTED:
-        config_text_add(text,
-                        "fix the problem above, check the file with `berth-sdk check`, then restart berthd");
+        config_text_add(
+            text, "fix the problem above, check the file with `berth-sdk check`, then run `berthctl reload`");
         return;
     case BERTH__INSPECT__V1__STATE__STATE_DISABLED:
-        config_text_add(text, "remove %s from disabled_plugins, then restart berthd", uri);
+        if (starts_with(root->reason, "stopped on request"))
+            config_text_add(text, "run `berthctl plugins start %s`", uri);
+        else
+            config_text_add(text, "remove %s from disabled_plugins, then run `berthctl reload`", uri);
         return;
     case BERTH__INSPECT__V1__STATE__STATE_BLOCKED:
         config_text_add(text, "%s", blocked_advice(root));
@@ -151,7 +158,10 @@ static void add_advice(struct config_text *text, const plugin_message *root)
                         uri);
         return;
     case BERTH__INSPECT__V1__STATE__STATE_FAILED:
-        config_text_add(text, "fix the problem above, then restart berthd; its log has the lines of %s", uri);
+        config_text_add(text,
+                        "fix the problem above, then run `berthctl plugins start %s`; for its log, run "
+                        "`berthctl log %s`",
+                        uri, uri);
         return;
     case BERTH__INSPECT__V1__STATE__STATE_TIMED_OUT:
         config_text_add(text,
@@ -173,7 +183,10 @@ static void add_advice(struct config_text *text, const plugin_message *root)
         return;
     case BERTH__INSPECT__V1__STATE__STATE_DRAINING:
     case BERTH__INSPECT__V1__STATE__STATE_STOPPED:
-        config_text_add(text, "nothing: the daemon is shutting down");
+        config_text_add(text, "%s",
+                        starts_with(root->reason, "removed")
+                            ? "nothing; if it should run, install its module, then run `berthctl reload`"
+                            : "nothing: the daemon is shutting down");
         return;
     default:
         config_text_add(text, "wait: the daemon is still starting; ask again");
