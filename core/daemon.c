@@ -261,7 +261,7 @@ static void declare_service(struct daemon *daemon, const struct plan_entry *entr
     }
     if (plan_entry_will_run(entry))
         return;
-    snprintf(reason, sizeof(reason), "%s does not run: %s", entry->plugin->uri, entry->reason);
+    snprintf(reason, sizeof(reason), "%s is not running: %s", entry->plugin->uri, entry->reason);
     router_set_gone(daemon->router, service->name, BERTH_UNAVAILABLE, reason);
 }
 

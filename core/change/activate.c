@@ -9,7 +9,7 @@ void change_judge_for_activation(struct change_build *build, struct change_node 
     if (!node->is_subject)
         return;
     if (!node->will || node->runs) {
-        node->reason = node->runs ? "it is running already" : "it is not to run any more";
+        node->reason = node->runs ? "it is already running" : "it is no longer planned to run";
         return;
     }
     node->action = CHANGE_START;

@@ -180,7 +180,7 @@ static void judge_for_start(struct change_build *build, struct change_node *node
     if (node->is_subject && !node->will)
         refuse_subject(build, node, "start");
     else if (node->is_subject && node->runs)
-        node->reason = "it is running already";
+        node->reason = "it is already running";
     else if (node->is_subject) {
         node->action = CHANGE_START;
         node->reason = "requested";
@@ -256,9 +256,9 @@ static void narrow_upgrade(struct change_build *build)
                 judge_for_reload(build, node);
             if (node->is_subject && node->action == CHANGE_KEEP && node->will)
                 change_refuse(build, BERTH_FAILED_PRECONDITION, "%s %s %s: %s %s", node->uri,
-                              change_is_idle(node) ? "is idle, and will start as" : "already runs",
-                              build->request->kind == CHANGE_ROLLBACK_PLUGINS ? "the earlier version"
-                                                                              : "what is on disk",
+                              change_is_idle(node) ? "is idle and will start as" : "already runs",
+                              build->request->kind == CHANGE_ROLLBACK_PLUGINS ? "the previous version"
+                                                                              : "the installed file",
                               manifest_of(node->entry)->module, manifest_of(node->entry)->version);
             continue;
         }

@@ -43,20 +43,20 @@ void asked_take(struct crossing *crossing, const struct packet *packet, struct p
     enum berth_code code;
 
     if (reader->is_bad || kind >= sizeof(functions) / sizeof(functions[0])) {
-        channel_break(crossing->channel, "asked for something that does not exist");
+        channel_break(crossing->channel, "sent an unknown request");
         return;
     }
     /* An answer that has not been sent cannot have been read. This also bounds what answers may take. */
     if (crossing->channel->sent < crossing->used.answered_at) {
-        channel_break(crossing->channel, "asked for something without waiting for the answer before");
+        channel_break(crossing->channel, "sent a request before the previous one was answered");
         return;
     }
     code = functions[kind](crossing, reader, &answer, &error);
     if (reader->is_bad) {
-        channel_break(crossing->channel, "asked for something in a packet that cannot be read");
+        channel_break(crossing->channel, "sent a malformed request");
     } else {
         if (answer.is_bad)
-            code = berth_error_set(&error, BERTH_RESOURCE_EXHAUSTED, "no memory for the answer");
+            code = berth_error_set(&error, BERTH_RESOURCE_EXHAUSTED, "out of memory for the answer");
         send_answer(crossing, number, code, &error, &answer);
     }
     packet_writer_finish(&answer);

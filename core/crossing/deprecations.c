@@ -51,8 +51,9 @@ enum berth_code asked_emit(struct crossing *crossing, struct packet_reader *read
                                "deprecation %.200s: the id must begin with %s, the URI of its plugin", id,
                                uri);
     if (!count(&crossing->used, id))
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                               "ignoring %.200s: an isolated plugin may emit %u different deprecations", id,
-                               ASK_DEPRECATIONS_MAX);
+        return berth_error_set(
+            err, BERTH_RESOURCE_EXHAUSTED,
+            "ignoring %.200s: an isolated plugin may emit at most %u different deprecations", id,
+            ASK_DEPRECATIONS_MAX);
     return deprecations->emit(instance, id, message, err);
 }

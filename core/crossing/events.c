@@ -68,7 +68,7 @@ static void on_event(void *context, const struct berth_event *event)
 
     if (size > ASK_EVENTS_CREDIT - used->events_waiting) {
         fail_subscription(subscription, BERTH_RESOURCE_EXHAUSTED,
-                          "more than 16 MiB of events wait for the process of an isolated plugin");
+                          "more than 16 MiB of events are queued for the process of an isolated plugin");
         return;
     }
     writer = channel_write(subscription->crossing->channel);
@@ -92,7 +92,7 @@ void events_take_credit(struct crossing *crossing, const struct packet *packet, 
     uint32_t bytes = packet_get_u32(reader);
 
     if (reader->is_bad || bytes > crossing->used.events_waiting)
-        channel_break(crossing->channel, "took more events than it was sent");
+        channel_break(crossing->channel, "acknowledged more events than it was sent");
     else
         crossing->used.events_waiting -= bytes;
 }
@@ -165,11 +165,11 @@ enum berth_code asked_subscribe(struct crossing *crossing, struct packet_reader 
     while (free_place < ASK_SUBSCRIPTIONS_MAX && used->subscriptions[free_place] != NULL)
         free_place++;
     if (free_place == ASK_SUBSCRIPTIONS_MAX)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "an isolated plugin may have %u subscriptions",
-                               ASK_SUBSCRIPTIONS_MAX);
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                               "an isolated plugin may have at most %u subscriptions", ASK_SUBSCRIPTIONS_MAX);
     subscription = malloc(sizeof(*subscription));
     if (subscription == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a subscription");
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for a subscription");
     *subscription = (struct crossing_subscription){
         .crossing = crossing, .number = number, .exchange = exchange, .instance = instance};
     code = exchange->subscribe(instance, filters, count, on_event, subscription, &subscription->subscription,

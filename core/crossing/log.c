@@ -44,7 +44,7 @@ void log_take(struct crossing *crossing, const struct packet *packet, struct pac
     const char *text = packet_get_text(reader);
 
     if (reader->is_bad || level > BERTH_LOG_DEBUG)
-        channel_break(crossing->channel, "logged a line that cannot be read");
+        channel_break(crossing->channel, "sent a malformed log line");
     else if ((crossing->host->logs)(crossing->host, (enum berth_log_level)level))
         crossing_log(crossing, (enum berth_log_level)level, "", text);
 }

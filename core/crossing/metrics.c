@@ -68,7 +68,8 @@ static enum berth_code add_metric(struct crossing *crossing, const struct berth_
     enum berth_code code;
 
     if (crossing->metric_count == BERTH_METRICS_MAX)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s has %u metrics; ignoring %.200s",
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
+                               "%s already has %u metrics, the maximum; ignoring %.200s",
                                crossing->plugin->uri, BERTH_METRICS_MAX, info->name);
     code = table->add(instance, crossing->host, info, &metric, err);
     if (code != BERTH_OK)
@@ -128,7 +129,7 @@ enum berth_code asked_metric(struct crossing *crossing, struct packet_reader *re
         code = add_metric(crossing, table, instance, &info, err);
     else if (metric->kind != info.kind || metric->label_count != info.label_count)
         code = berth_error_set(err, BERTH_ALREADY_EXISTS,
-                               "%s: metric %.200s exists with another kind or other labels",
+                               "%s: metric %.200s already exists with another kind or other labels",
                                crossing->plugin->uri, info.name);
     if (code == BERTH_OK)
         packet_put_u32(answer, (uint32_t)(find_metric(crossing, info.name) - crossing->metrics));
@@ -185,14 +186,14 @@ enum berth_code asked_series(struct crossing *crossing, struct packet_reader *re
         return BERTH_INVALID_ARGUMENT;
     series = metric->table->series(metric->metric, values);
     if (series == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a series of %.200s",
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for a series of %.200s",
                                metric->name);
     if (!number_of(crossing, series, place, &number)) {
         /* Nobody has it, and it would be the daemon's memory. */
         metric->table->remove(metric->metric, series);
         return berth_error_set(
             err, BERTH_RESOURCE_EXHAUSTED,
-            "%s is isolated and has %u series, the most it may have; ignoring one of %.200s",
+            "%s is isolated and already has %u series, the maximum; ignoring one of %.200s",
             crossing->plugin->uri, ASK_SERIES_MAX, metric->name);
     }
     packet_put_u32(answer, (uint32_t)number);
@@ -255,7 +256,7 @@ void metrics_take(struct crossing *crossing, const struct packet *packet, struct
         struct crossing_series *series = number < crossing->series_count ? &crossing->series[number] : NULL;
 
         if (series == NULL || series->series == NULL) {
-            channel_break(crossing->channel, "sent the value of a series that does not exist");
+            channel_break(crossing->channel, "sent a value of an unknown series");
             return;
         }
         wanted = series->said_counts != NULL ? series->series->bucket_count + 1 : 0;
@@ -274,7 +275,7 @@ void metrics_take(struct crossing *crossing, const struct packet *packet, struct
             take_counts(series, reader, count);
     }
     if (reader->is_bad)
-        channel_break(crossing->channel, "sent values of metrics that cannot be read");
+        channel_break(crossing->channel, "sent malformed metric values");
 }
 
 void metrics_end(struct crossing *crossing)

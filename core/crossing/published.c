@@ -20,7 +20,7 @@ void published_take(struct crossing *crossing, const struct packet *packet, stru
 
     /* They are kept, and there may be many: longer ones would be the daemon's memory. */
     if (reader->is_bad || !is_short(first) || !is_short(second) || !is_short(third)) {
-        channel_break(crossing->channel, "published what is too long or cannot be read");
+        channel_break(crossing->channel, "published a value that is too long or malformed");
         return;
     }
     if (!crossing_listens(crossing))

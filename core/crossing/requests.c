@@ -244,7 +244,7 @@ static void take_call(struct requests *requests, const struct packet *packet)
     struct berth_trace trace;
 
     if (slot >= PACKET_OUTGOING_MAX || (slot < requests->slot_count && requests->slots[slot] != NULL)) {
-        channel_break(requests->channel, "made a call with a number that it may not use");
+        channel_break(requests->channel, "opened a call with an invalid number");
         return;
     }
     packet_reader_init(&reader, packet);
@@ -252,7 +252,7 @@ static void take_call(struct requests *requests, const struct packet *packet)
     options.timeout_ms = remaining_ms(packet_get_u64(&reader));
     options.metadata = read_metadata(&reader, &options.metadata_count);
     if (options.metadata == NULL || reader.is_bad) {
-        channel_break(requests->channel, "made a call that cannot be read");
+        channel_break(requests->channel, "opened a call with a malformed packet");
     } else {
         /* The worker has made it from the call on whose behalf this one is. */
         if (berth_trace_received(options.metadata, options.metadata_count, &trace) == BERTH_OK)
@@ -268,14 +268,14 @@ static void take_message(struct request *request, const struct packet *packet)
     enum berth_code code;
 
     if (request->window <= 0) {
-        channel_break(requests->channel, "sent more messages of a call than the daemon had room for");
+        channel_break(requests->channel, "sent more messages on a call than the daemon had room for");
         return;
     }
     if (packet->length > BERTH_OUTGOING_MESSAGE_MAX ||
         requests->bytes + packet->length > REQUESTS_BYTES_MAX) {
         berth_outgoing_fail(request->call, BERTH_RESOURCE_EXHAUSTED,
-                            "the calls of an isolated plugin have more than 64 MiB on their way, or one "
-                            "message of more than 16 MiB");
+                            "calls of an isolated plugin exceed 64 MiB in flight, or one of their "
+                            "messages 16 MiB");
         return;
     }
     code = berth_outgoing_send(request->call, packet->body, packet->length);

@@ -175,13 +175,13 @@ static enum berth_code compare(const struct crossing *crossing, const struct ber
         bytes += entry.value.length;
         if (bytes > READS_BYTES_MAX)
             return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                                   "an isolated plugin may read %u MiB in one snapshot or change",
+                                   "an isolated plugin may read at most %u MiB in one snapshot or change",
                                    READS_BYTES_MAX >> 20);
         if (reads_hash(code, entry.key, entry.value) != hash)
             return berth_error_set(err, BERTH_ABORTED, "bucket \"%s\": changed while it was read",
                                    read.bucket);
     }
-    return reader->is_bad ? berth_error_set(err, BERTH_INVALID_ARGUMENT, "reads that cannot be read")
+    return reader->is_bad ? berth_error_set(err, BERTH_INVALID_ARGUMENT, "malformed list of reads")
                           : BERTH_OK;
 }
 
@@ -268,7 +268,7 @@ static enum berth_code write_all(const struct crossing_change *change, struct be
         is_removed = packet_get_u8(reader) != 0;
         value.data = packet_get_bytes(reader, &value.length);
         if (reader->is_bad)
-            return berth_error_set(err, BERTH_INVALID_ARGUMENT, "writes that cannot be read");
+            return berth_error_set(err, BERTH_INVALID_ARGUMENT, "malformed list of writes");
         if (!is_own(change->crossing, bucket))
             code = refuse_bucket(change->crossing, bucket, err);
         else if (is_removed)
@@ -321,13 +321,13 @@ void store_take(struct crossing *crossing, const struct packet *packet, struct p
     struct crossing_change *change;
 
     if (store == NULL || reader->left > READS_CHANGE_MAX + (1u << 20)) {
-        channel_break(crossing->channel, "sent a change of the store that cannot be read");
+        channel_break(crossing->channel, "sent a malformed store change");
         return;
     }
     change = crossing->changes < READS_PENDING_MAX ? malloc(sizeof(*change) + reader->left) : NULL;
     if (change == NULL) {
         say_end(crossing, number, BERTH_RESOURCE_EXHAUSTED,
-                "too many changes of an isolated plugin wait for the store");
+                "an isolated plugin has too many pending store changes");
         return;
     }
     *change = (struct crossing_change){.update = {.change = on_change, .done = on_done},

@@ -5,7 +5,7 @@
 static enum berth_code emit(void *instance, const char *id, const char *message, struct berth_error *err)
 {
     struct used_interface *used = instance;
-    struct inside *inside = table_on_loop(&used->inside->table, "emit of a deprecation", err);
+    struct inside *inside = table_on_loop(&used->inside->table, "emit (deprecations)", err);
     struct packet_writer *writer;
 
     if (inside == NULL)
@@ -23,8 +23,7 @@ static void each(void *instance,
 {
     struct used_interface *used = instance;
 
-    log_say(used->inside, BERTH_LOG_WARN,
-            "the list of deprecations does not reach an isolated plugin, which may only emit them");
+    log_say(used->inside, BERTH_LOG_WARN, "an isolated plugin cannot list deprecations, only emit them");
 }
 
 const struct berth_deprecations used_deprecations = {

@@ -44,14 +44,14 @@ static enum berth_code say(void *instance, enum ask_kind kind, const struct bert
                            struct berth_error *err)
 {
     const struct used_interface *used = instance;
-    struct inside *inside = of_instance(instance, "publish of an event", err);
+    struct inside *inside = of_instance(instance, "publish (events)", err);
     struct packet_writer *writer;
 
     if (inside == NULL)
         return BERTH_FAILED_PRECONDITION;
     if (event->value_length > PACKET_MESSAGE_MAX)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
-                               "an event of %zu bytes is over the limit of %u bytes of an isolated plugin",
+                               "an event of %zu bytes exceeds the limit of %u bytes for isolated plugins",
                                event->value_length, PACKET_MESSAGE_MAX);
     writer = table_begin_question(inside, kind);
     packet_put_u32(writer, used->number);
@@ -96,11 +96,11 @@ static enum berth_code subscribe(void *instance, const char *const *filters, siz
     if (is_too_much(filters, filter_count))
         return berth_error_set(
             err, BERTH_RESOURCE_EXHAUSTED,
-            "a subscription of an isolated plugin may have %u filters of %u bytes together", ASK_FILTERS_MAX,
-            ASK_FILTER_BYTES_MAX);
+            "a subscription of an isolated plugin may have at most %u filters and %u bytes of them",
+            ASK_FILTERS_MAX, ASK_FILTER_BYTES_MAX);
     subscription = calloc(1, sizeof(*subscription));
     if (subscription == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for a subscription");
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for a subscription");
     subscription->number = ++inside->subscription_count;
     subscription->on_event = on_event;
     subscription->context = context;
@@ -223,7 +223,7 @@ void events_take(struct inside *inside, const struct packet *packet, struct pack
     event_get_content(reader, &event);
     event.envelope = packet_get_bytes(reader, &event.envelope_length);
     if (reader->is_bad) {
-        channel_break(&inside->channel, "sent an event that cannot be read");
+        channel_break(&inside->channel, "sent a malformed event");
         return;
     }
     /* It may have crossed with the end of the subscription. */
@@ -239,7 +239,7 @@ void events_take_end(struct inside *inside, const struct packet *packet, struct 
     const char *message = packet_get_text(reader);
 
     if (reader->is_bad || code > BERTH_UNAUTHENTICATED)
-        channel_break(&inside->channel, "ended a subscription in a packet that cannot be read");
+        channel_break(&inside->channel, "ended a subscription with a malformed packet");
     else if (subscription != NULL && subscription->on_failed != NULL)
         subscription->on_failed(subscription->failed_context, (enum berth_code)code, message);
 }

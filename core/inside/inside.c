@@ -210,7 +210,7 @@ static void take_step(struct inside *inside, const struct packet *packet, struct
     uint8_t step = packet_get_u8(reader);
 
     if (reader->is_bad || step > BERTH_STEP_CLOSE || step == BERTH_STEP_INIT || !inside->is_ready)
-        channel_break(&inside->channel, "asked for a step that does not exist");
+        channel_break(&inside->channel, "requested an unknown step");
     /* A close does not wait for a step that never completes. */
     else if (inside->step < 0 || step == BERTH_STEP_CLOSE)
         begin_step(inside, (enum berth_step)step, NULL);

@@ -216,7 +216,7 @@ static struct berth_series *get_series(struct berth_metric *metric, const char *
 
 static void remove_series(struct berth_metric *metric, struct berth_series *public)
 {
-    struct inside *inside = table_on_loop(&metric->used->inside->table, "remove of a series", NULL);
+    struct inside *inside = table_on_loop(&metric->used->inside->table, "remove (metrics)", NULL);
     struct own_series *series = CONTAINER_OF(public, struct own_series, public);
 
     if (inside == NULL)
@@ -250,9 +250,8 @@ static enum berth_code collect(void *instance, const struct berth_host *owner,
 static enum berth_code write_text(void *instance, const struct berth_metrics_text **ret_text,
                                   struct berth_error *err)
 {
-    return berth_error_set(
-        err, BERTH_UNIMPLEMENTED,
-        "the text of all metrics does not reach an isolated plugin, which may only add its own");
+    return berth_error_set(err, BERTH_UNIMPLEMENTED,
+                           "an isolated plugin cannot read all metrics, only add its own");
 }
 
 static void release(void *instance, const struct berth_metrics_text *text)

@@ -84,7 +84,7 @@ static struct berth_call *open_call(const struct berth_router *router, const str
 
     if (request == NULL) {
         call->stream_ops->finish(call->stream, BERTH_RESOURCE_EXHAUSTED,
-                                 "too many calls of an isolated plugin are in flight", NULL, 0);
+                                 "an isolated plugin has too many calls in flight", NULL, 0);
         return NULL;
     }
     request->stream = call->stream;

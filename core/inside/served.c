@@ -106,7 +106,7 @@ static enum berth_code on_send(struct berth_stream *stream, const void *message,
 
     if (length > PACKET_MESSAGE_MAX) {
         snprintf(stream->refusal, sizeof(stream->refusal),
-                 "a message of %zu bytes is over the limit of %u bytes of an isolated plugin", length,
+                 "a message of %zu bytes exceeds the limit of %u bytes for isolated plugins", length,
                  PACKET_MESSAGE_MAX);
         return BERTH_RESOURCE_EXHAUSTED;
     }

@@ -118,8 +118,8 @@ static enum berth_code use(struct used_store *store, struct read *read, struct b
         if (store->used_count == READS_MAX || read->entry.value.length > READS_BYTES_MAX - store->used_bytes)
             return berth_error_set(
                 err, BERTH_RESOURCE_EXHAUSTED,
-                "an isolated plugin may read %u entries and %u MiB in one snapshot or change", READS_MAX,
-                READS_BYTES_MAX >> 20);
+                "an isolated plugin may read at most %u entries and %u MiB in one snapshot or change",
+                READS_MAX, READS_BYTES_MAX >> 20);
         read->is_used = true;
         store->used_count++;
         store->used_bytes += read->entry.value.length;
@@ -149,7 +149,7 @@ static enum berth_code read_one(struct used_store *store, enum reads_operation o
         if (code != BERTH_OK)
             return code;
         if (!keep_answer(store, &answer, operation, bucket, key))
-            return berth_error_set(err, BERTH_INTERNAL, "the daemon's answer cannot be read");
+            return berth_error_set(err, BERTH_INTERNAL, "malformed answer from the daemon");
         read = find(store, operation, bucket, key);
     }
     *ret_read = read;
@@ -182,7 +182,7 @@ static enum berth_code engine_get(void *self, const char *bucket, struct berth_s
 
 static enum berth_code say_unreadable(struct berth_error *err)
 {
-    return berth_error_set(err, BERTH_INTERNAL, "the daemon's answer cannot be read");
+    return berth_error_set(err, BERTH_INTERNAL, "malformed answer from the daemon");
 }
 
 /* What follows lies behind, or whoever goes through all would never end. */
@@ -267,7 +267,7 @@ void store_take_committed(struct inside *inside, const struct packet *packet, st
             berth_store_committed(store->core, (enum berth_code)code, message);
             return;
         }
-    channel_break(&inside->channel, "ended a change of the store that was not asked for");
+    channel_break(&inside->channel, "ended an unknown store change");
 }
 
 /* The table: the library's, without what cannot cross. */
@@ -279,7 +279,7 @@ static struct berth_store_watch *refuse_watch(void *instance, const char *prefix
 {
     const struct used_store *store = instance;
 
-    log_say(store->used->inside, BERTH_LOG_WARN, "watches of a store do not reach an isolated plugin");
+    log_say(store->used->inside, BERTH_LOG_WARN, "an isolated plugin cannot watch a store");
     return NULL;
 }
 

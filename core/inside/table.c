@@ -46,8 +46,8 @@ enum berth_code table_ask(struct inside *inside, struct packet_reader *ret_answe
     code = packet_get_u32(&reader);
     message = packet_get_text(&reader);
     if (reader.is_bad || code > BERTH_UNAUTHENTICATED) {
-        channel_break(&inside->channel, "answered something else");
-        return berth_error_set(err, BERTH_INTERNAL, "the daemon's answer cannot be read");
+        channel_break(&inside->channel, "answered another request");
+        return berth_error_set(err, BERTH_INTERNAL, "malformed answer from the daemon");
     }
     if (ret_answer != NULL)
         *ret_answer = reader;

@@ -153,7 +153,7 @@ static enum berth_code get_one(struct inside *inside, enum ask_kind kind, const 
         return code;
     if (packet_get_u32(&answer) == 1 && read_ref(inside, &answer, ret_ref))
         return BERTH_OK;
-    return berth_error_set(err, BERTH_INTERNAL, "the daemon's answer cannot be read");
+    return berth_error_set(err, BERTH_INTERNAL, "malformed answer from the daemon");
 }
 
 static enum berth_code host_get(const struct berth_host *table, const char *uri, struct berth_ref *ret_ref,
@@ -187,7 +187,7 @@ static enum berth_code host_each(const struct berth_host *table, const char *typ
     /* All of them first: the visitor may ask for something else. */
     for (wanted = packet_get_u32(&answer); count < wanted && count < ASK_REFS_MAX; count++)
         if (!read_ref(inside, &answer, &refs[count]))
-            return berth_error_set(err, BERTH_INTERNAL, "the daemon's answer cannot be read");
+            return berth_error_set(err, BERTH_INTERNAL, "malformed answer from the daemon");
     for (uint32_t i = 0; i < count; i++)
         if (!on_ref(context, &refs[i]))
             break;

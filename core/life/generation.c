@@ -338,10 +338,11 @@ static void undo_init(struct generation *generation)
     outgoing_caller_close(&generation->host.caller, false);
     revoked = host_undo(&generation->host);
     if (revoked > 0)
-        log_plugin(BERTH_LOG_WARN, generation_uri(generation),
-                   "ended %zu thing%s that a failed init left, such as watches and subscriptions; init must "
-                   "undo its own work when it fails",
-                   revoked, revoked == 1 ? "" : "s");
+        log_plugin(
+            BERTH_LOG_WARN, generation_uri(generation),
+            "released %zu resource%s that a failed init left behind, such as watches and subscriptions; "
+            "init must undo its own work when it fails",
+            revoked, revoked == 1 ? "" : "s");
     if (dropped > 0)
         log_plugin(BERTH_LOG_WARN, generation_uri(generation),
                    "dropped %zu posted function%s because init failed", dropped, dropped == 1 ? "" : "s");

@@ -418,9 +418,10 @@ static enum berth_code read_manifest(void *context, const struct scan_file *file
 static void warn_of_pin(struct scan *scan, const struct scan_file *file, const struct manifest *manifest)
 {
     if (file->held_back[0] == '\0')
-        scan_warn(scan,
-                  "%s: %s %s, which was rolled back to, is used although the file is gone or cannot be read",
-                  file->shown, manifest->module, manifest->version);
+        scan_warn(
+            scan,
+            "%s: %s %s is used because of a rollback, although the installed file is missing or unreadable",
+            file->shown, manifest->module, manifest->version);
     else
         scan_warn(
             scan,

@@ -92,7 +92,7 @@ void idle_declare(struct router *router, const struct registry *registry)
 
         if (!plan_entry_will_run(entry)) {
             declare(router, plan, entry);
-            snprintf(reason, sizeof(reason), "%s does not run: %s", entry->plugin->uri, entry->reason);
+            snprintf(reason, sizeof(reason), "%s is not running: %s", entry->plugin->uri, entry->reason);
             idle_refuse(router, entry, reason);
         } else if (plugin->state == BERTH_STATE_IDLE) {
             declare(router, plan, entry);

@@ -347,7 +347,7 @@ static void note_undone(struct perform *perform, const struct exchange_outcome *
         result->code = BERTH_INTERNAL;
         result->message = memory_format("done, and could not be undone: %s",
                                         (int)outcome->code == BERTH_RESTART
-                                            ? "it does not take its earlier settings in place; restart it"
+                                            ? "its previous settings require a restart; restart it"
                                             : outcome->message);
     }
     result->generation = outcome->generation;

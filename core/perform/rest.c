@@ -93,7 +93,7 @@ bool exchange_check_outsiders(struct exchange *exchange)
 
     if (member == NULL)
         return true;
-    member_say(member, BERTH_ABORTED, "abandoned: %s was handed its interface meanwhile; ask again",
+    member_say(member, BERTH_ABORTED, "abandoned: %s was handed its interface meanwhile; try again",
                holding->holder.name);
     exchange_fail_others(exchange, member);
     return false;

@@ -65,7 +65,7 @@ static void end_stopped(struct exchange *exchange, struct member *member)
 
     if (generation_is_busy(member->before))
         member_say(member, BERTH_DEADLINE_EXCEEDED,
-                   "stopped, but its close did not complete in time: code of it may still run");
+                   "stopped, but its close did not complete in time: its code may still be running");
     if (plugin->planned == NULL)
         remove_routes(exchange, member->before->source.entry->plugin);
     crew_dismiss(exchange->crew, member->before);

@@ -27,7 +27,7 @@ static enum berth_code go_back(struct reload *reload, struct asked *asked, struc
         const char *path = find_path(reload, subjects->items[i]);
 
         if (path == NULL)
-            return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" does not run",
+            return berth_error_set(err, BERTH_NOT_FOUND, "plugin \"%.200s\" is not running",
                                    subjects->items[i]);
         paths[i] = asked_copy_text(asked, path);
         code = rollback_pins_add(&asked->pins, &reload->rollback, path, err);
@@ -66,7 +66,7 @@ void pins_judge(struct asked *asked, struct survey *survey, struct scan_pin *pin
             asked_has_subject(asked, pins[i].path) && asked->refusal == NULL)
             asked->refusal = asked_copy_text(asked, pins[i].objection);
         else if (pins[i].objection != NULL)
-            scan_warn(&survey->scan, "%s; so the installed file is used, which was held back by a rollback",
+            scan_warn(&survey->scan, "%s; using the installed file, which was held back by a rollback",
                       pins[i].objection);
         if (pins[i].objection != NULL)
             rollback_pins_remove(&asked->pins, pins[i].path);

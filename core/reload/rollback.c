@@ -200,7 +200,7 @@ enum berth_code rollback_pins_add(struct rollback_pins *pins, const struct rollb
     if (earlier == NULL)
         return berth_error_set(
             err, BERTH_FAILED_PRECONDITION,
-            "%s: its module was not upgraded since berthd started, so there is no earlier version "
+            "%s: its module has not been upgraded since berthd started, so there is no earlier version "
             "to go back to; install the version you want and run `berthctl plugins upgrade`",
             path);
     if (earlier->fd < 0)

@@ -238,7 +238,7 @@ static void judge_system_calls(const struct sandbox_wanted *wanted, const struct
             "no tracing, mounting, modules, keyrings, BPF, io_uring or other rarely needed system calls",
             item);
     else
-        say(item, SANDBOX_OPEN, "allows %zu more system call%s under system_calls, %s%s",
+        say(item, SANDBOX_OPEN, "allows %zu additional system call%s (system_calls): %s%s",
             wanted->system_call_count, wanted->system_call_count == 1 ? "" : "s", wanted->system_calls[0],
             wanted->system_call_count == 1 ? "" : " and others");
 }

@@ -17,16 +17,16 @@ const struct schema settings_activation_schema = {
         "but not loaded.",
     FIELDS(
         FIELD(.kind = SCHEMA_ENUM, .name = "default", .index = 0,
-              .doc = "start: with the daemon. call: when one of its services is called first, or its HTTP "
-                     "prefix. A plugin's manifest may decide otherwise.",
+              .doc = "start: with the daemon. call: on the first call of one of its services or of its HTTP "
+                     "prefix. A plugin's manifest can override it.",
               .default_ = WORD("start"), CHOICES("start", "call")),
         FIELD(.kind = SCHEMA_DURATION, .name = "idle_after", .index = 1,
-              .doc = "Stop a plugin that was started by a call once nothing has called it for this long and "
-                     "nobody uses it; 0s: never.",
+              .doc = "Time without a call after which a plugin that starts on its first call is stopped, if "
+                     "nothing uses it; 0s: never.",
               .default_ = WORD("0s"), .has_min = true, .min = 0, .has_max = true, .max = IDLE_AFTER_MAX),
         FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 2,
               .doc =
-                  "Overrides for single plugins, by URI: start or call, or both of activate and idle_after. "
+                  "Overrides for single plugins, by URI: start, call, or a map with activate and idle_after. "
                   "They take precedence over manifests.",
               .default_ = EMPTY(CONFIG_MAP),
               .items =

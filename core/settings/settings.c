@@ -170,8 +170,9 @@ const struct schema settings_schema = {
               .default_ = WORD("false")),
         FIELD(.kind = SCHEMA_MAP, .name = "plugins", .index = 20, .items = FIELD(.kind = SCHEMA_OBJECT)),
         FIELD(.kind = SCHEMA_MAP, .name = "system_call_sets", .index = 21,
-              .doc = "Sets of system calls by name, each a list of system calls and built-in sets, for "
-                     "system_calls under isolation, where my-set is \"@my-set\".",
+              .doc = "Named sets of system calls, each a list of system calls and other sets. system_calls "
+                     "under "
+                     "isolation refers to the set my-set as \"@my-set\".",
               .default_ = EMPTY(CONFIG_MAP),
               .items = FIELD(.kind = SCHEMA_LIST, .default_ = EMPTY(CONFIG_LIST),
                              .items = FIELD(.kind = SCHEMA_STRING, .has_min = true, .min = 1))),

@@ -292,7 +292,7 @@ static enum berth_code read_signature(const char *path, char **ret_text, struct 
         free(*ret_text);
         *ret_text = NULL;
         code = berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                               "%s: its signature is malformed: %s: has a NUL byte", path, beside);
+                               "%s: its signature is malformed: %s contains a NUL byte", path, beside);
     } else if (code != BERTH_OK) {
         struct berth_error reason = *err;
 

@@ -337,7 +337,7 @@ static void explain_end(struct isolated *isolated, const struct child_end *end)
     isolated->ended_well = !by_us && end->exit_code == 0;
     snprintf(isolated->reason, sizeof(isolated->reason), "its process %.400s%s%s%s%s",
              by_us ? isolated->fault : end->text,
-             by_kernel ? ", as the kernel did to a process because memory ran out (OOM)" : "",
+             by_kernel ? ", probably by the kernel because memory ran out (OOM)" : "",
              words[0] != '\0' ? " (last output: " : "", words, words[0] != '\0' ? ")" : "");
     note_end(isolated, by_us              ? BERTH_PROCESS_KILLED
                        : by_kernel        ? BERTH_PROCESS_OUT_OF_MEMORY

@@ -346,7 +346,7 @@ enum berth_code exchange_init(const struct berth_host *host, void *prepared, voi
     enum berth_code code;
 
     if (exchange == NULL)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the exchange of events");
+        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the event exchange");
     code = exchange_config_init(&exchange->config, host->settings, err);
     if (code != BERTH_OK) {
         free(exchange);

@@ -88,9 +88,9 @@ static enum berth_code make_set(struct connect *connect, const struct berth_rout
 
     if (route->descriptors == NULL && BERTH_HAS(connect->host->inspect, activate) &&
         (int)connect->host->inspect->activate(connect->host->inspect, route->plugin, err) == BERTH_PENDING)
-        return berth_error_set(err, BERTH_UNAVAILABLE,
-                               "%s is starting, and only then its messages can be read as JSON; call again",
-                               route->plugin);
+        return berth_error_set(
+            err, BERTH_UNAVAILABLE,
+            "%s is still starting, and its JSON messages cannot be decoded before; try again", route->plugin);
     if (route->descriptors == NULL)
         return berth_error_set(err, BERTH_UNIMPLEMENTED,
                                "%s has no descriptors, so this server cannot read or write its messages as "

@@ -176,7 +176,7 @@ static void mount_again(void *context)
     struct berth_error err;
 
     if (mount_all(self, &self->config, &err) != BERTH_OK)
-        berth_log(self->base.host, BERTH_LOG_WARN, "HTTP handlers are not up to date: %s", err.message);
+        berth_log(self->base.host, BERTH_LOG_WARN, "cannot update the HTTP handlers: %s", err.message);
 }
 
 static enum berth_code set_up(struct berth_rpc_plugin *base, struct berth_error *err)

@@ -205,7 +205,7 @@ static void park(struct berth_call *call, const Grpc__Reflection__V1__ServerRefl
 
     stream->question = malloc(length + 1);
     if (stream->question == NULL) {
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the request");
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "out of memory for the request");
         return;
     }
     stream->question_length = protobuf_c_message_pack(&request->base, stream->question);
@@ -273,7 +273,7 @@ static void on_older_message(struct berth_call *call,
     ProtobufCMessage *request;
 
     if (bytes == NULL) {
-        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "no memory for the request");
+        berth_call_finish(call, BERTH_RESOURCE_EXHAUSTED, "out of memory for the request");
         return;
     }
     protobuf_c_message_pack(&older->base, bytes);

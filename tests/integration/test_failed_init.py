@@ -97,7 +97,7 @@ class FailedInit(Case):
                 self.assertEqual("failed", listed[uri]["state"], listed[uri])
                 self.assertIn("it takes and fails", json.dumps(listed[uri]))
                 self.assertEqual([], self.holds(uri))
-                self.assertEqual(kind in NOTED, f"{uri}: ended 1 thing that a failed init left" in self.daemon.log, self.daemon.log)
+                self.assertEqual(kind in NOTED, f"{uri}: released 1 resource that a failed init left behind" in self.daemon.log, self.daemon.log)
                 shown = self.daemon.ctl("plugins", "inspect", uri).stdout
                 for left in ("behind", "leftover", "plan9"):
                     self.assertNotIn(left, shown)

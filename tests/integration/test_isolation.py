@@ -117,7 +117,7 @@ class Told(Isolated):
         daemon = self.begin({"system_calls": ["@usual", "setpriority"]}, system_call_sets=sets)
         told = {each["name"]: each for each in self.inspect(daemon)["promises"]}["system-calls"]
         self.assertEqual("not requested", told["verdict"])
-        self.assertRegex(told["text"], r"^allows \d+ more system calls under system_calls, setpriority and others$")
+        self.assertRegex(told["text"], r"^allows \d+ additional system calls \(system_calls\): setpriority and others$")
         self.assert_stops(daemon)
         self.workshop.write_config(isolation={URI: {"system_calls": ["set_priority"]}})
         plan = self.berthd("plan", "--config", self.workshop.config).stdout

@@ -117,7 +117,7 @@ class Events(Interfaces):
         self.assertEqual("OK", self.ask(daemon, "subscribe "))
         # All of them in one callback, in which it takes none.
         self.assertEqual("OK", self.ask(daemon, f"publish 40 {MIB} /large"))
-        self.wait_for_answer(daemon, "failure", "RESOURCE_EXHAUSTED: more than 16 MiB of events wait")
+        self.wait_for_answer(daemon, "failure", "RESOURCE_EXHAUSTED: more than 16 MiB of events are queued")
         self.assert_line(daemon.log, USER, "subscription ended: more than 16 MiB of events wait")
         # Another one begins afresh.
         self.assertEqual("OK", self.ask(daemon, "subscribe "))
@@ -203,7 +203,7 @@ class Store(Interfaces):
                 answer = self.ask(daemon, f"list {self.BUCKET}")
                 if first == 0:
                     self.assertEqual("0000=0 0001=1 0002=2 of 1000", answer)
-        self.assertIn("RESOURCE_EXHAUSTED: an isolated plugin may read 1024 entries", answer)
+        self.assertIn("RESOURCE_EXHAUSTED: an isolated plugin may read at most 1024 entries", answer)
         self.assert_stops(daemon)
 
     def test_a_process_that_is_killed_while_it_writes(self):

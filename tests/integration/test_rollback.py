@@ -97,9 +97,9 @@ class Rollback(Changed):
 
     def test_without_an_upgrade_there_is_no_way_back(self):
         daemon = self.start()
-        self.assertIn("caller.so: its module was not upgraded since berthd started, so there is no earlier version to go back "
+        self.assertIn("caller.so: its module has not been upgraded since berthd started, so there is no earlier version to go back "
                       "to; install the version you want", self.ctl(daemon, "plugins", "rollback", CALLER, code=1).stderr)
-        self.assertIn('plugin "io.example.nobody" does not run',
+        self.assertIn('plugin "io.example.nobody" is not running',
                       self.ctl(daemon, "plugins", "rollback", "io.example.nobody", code=1).stderr)
 
     def test_an_upgrade_that_failed_is_no_earlier_version(self):
@@ -139,7 +139,7 @@ class Rollback(Changed):
         self.ctl(daemon, "plugins", "rollback", CALLER)
         self.workshop.write_config(trust={"minimum": {"caller": "1.1.0"}})
         done = self.ctl(daemon, "reload")
-        self.assertIn("so the installed file is used, which was held back by a rollback", done.stderr)
+        self.assertIn("using the installed file, which was held back by a rollback", done.stderr)
         self.assert_runs(daemon, "1.1.0")
 
     def test_state_that_the_earlier_version_cannot_read_keeps_it_from_running(self):
@@ -272,4 +272,4 @@ class Atomic(Changed):
         self.workshop.write_config(timeouts={"close": "100ms"})
         daemon = self.start()
         done = self.ctl(daemon, "plugins", "stop", "io.example.slow.v1.slow", code=4)
-        self.assertIn("failed: stopped, but its close did not complete in time: code of it may still run", done.stdout)
+        self.assertIn("failed: stopped, but its close did not complete in time: its code may still be running", done.stdout)

@@ -301,7 +301,7 @@ static const struct test_case cases[] = {
      "",
      .kind = CHANGE_UPGRADE_PLUGINS,
      .subjects = {"io.x.grpc.v1.greeter"},
-     .expected = "refused: io.x.grpc.v1.greeter already runs what is on disk: greeter 1.0.0\n"},
+     .expected = "refused: io.x.grpc.v1.greeter already runs the installed file: greeter 1.0.0\n"},
     {"state that the new version does not read",
      {"{module: m, version: 1.0.0, plugins: [{type: io.x.v1, id: a, upgrade: handover, callbacks: "
       "[save_state,"

@@ -466,7 +466,7 @@ static void who_is_handed_an_interface_meanwhile_keeps_it(void **state)
     assert_string_equal(stage.trace, "drain store1, ");
     assert_string_equal(stage.report,
                         "upgrade io.x.store.v1.store ABORTED: abandoned: io.x.late.v1.late was handed its "
-                        "interface meanwhile; ask again\n");
+                        "interface meanwhile; try again\n");
     assert_int_equal(stage_plugin("io.x.store.v1.store")->generation, 1);
     stage_end();
 }

@@ -653,7 +653,7 @@ static void system_calls_are_allowed_by_name(void **state)
     sandbox_judge(&wanted, &kernel, &report);
     assert_int_equal(report.items[SANDBOX_SYSTEM_CALLS].verdict, SANDBOX_OPEN);
     assert_string_equal(report.items[SANDBOX_SYSTEM_CALLS].text,
-                        "allows 1 more system call under system_calls, setpriority");
+                        "allows 1 additional system call (system_calls): setpriority");
 }
 
 static void sets_hold_system_calls_of_this_architecture(void **state)
