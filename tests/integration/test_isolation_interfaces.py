@@ -118,7 +118,7 @@ class Events(Interfaces):
         # All of them in one callback, in which it takes none.
         self.assertEqual("OK", self.ask(daemon, f"publish 40 {MIB} /large"))
         self.wait_for_answer(daemon, "failure", "RESOURCE_EXHAUSTED: more than 16 MiB of events are queued")
-        self.assert_line(daemon.log, USER, "subscription ended: more than 16 MiB of events wait")
+        self.assert_line(daemon.log, USER, "subscription ended: more than 16 MiB of events are queued")
         # Another one begins afresh.
         self.assertEqual("OK", self.ask(daemon, "subscribe "))
         self.assertEqual("OK", self.ask(daemon, "publish 1 1 /small"))
