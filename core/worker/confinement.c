@@ -75,6 +75,52 @@ static void collect(struct collecting *collecting, const struct berth_value *val
         collect(collecting, collecting->settings->at(value, i, NULL));
 }
 
+/* To the next component of a path. */
+static const char *next_name(const char *at)
+{
+    at += strspn(at, "/");
+    while (at[0] == '.' && (at[1] == '/' || at[1] == '\0'))
+        at += 1 + strspn(at + 1, "/");
+    return at;
+}
+
+/* By their names: is it in this folder, or in one in it? */
+static bool lies_below(const char *path, const char *folder)
+{
+    for (;;) {
+        size_t length;
+
+        path = next_name(path);
+        folder = next_name(folder);
+        length = strcspn(folder, "/");
+        if (length == 0)
+            return path[0] != '\0';
+        if (strcspn(path, "/") != length || strncmp(path, folder, length) != 0)
+            return false;
+        path += length;
+        folder += length;
+    }
+}
+
+/*
+ * What is in a folder that the plugin may write can be reached as it is. A rule of its own would follow a
+ * link that an earlier process of the plugin has put there, to wherever it leads.
+ */
+static void leave_out_nested(struct paths *paths, const char *const *folders, size_t folder_count)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < paths->count; i++) {
+        bool is_nested = false;
+
+        for (size_t j = 0; j < folder_count && !is_nested; j++)
+            is_nested = lies_below(paths->items[i], folders[j]);
+        if (!is_nested)
+            paths->items[kept++] = paths->items[i];
+    }
+    paths->count = kept;
+}
+
 static enum berth_code find_user(const struct settings_isolation *isolation, struct sandbox_wanted *wanted,
                                  struct berth_error *err)
 {
@@ -160,6 +206,8 @@ enum berth_code isolated_sandbox_init(struct isolated_sandbox *sandbox,
         add(&collecting.read, keep(sandbox, folder_of(options->copy)));
     add(&collecting.write, keep(sandbox, memory_format("%s/%s", options->root, options->plugin->uri)));
     add(&collecting.write, keep(sandbox, memory_format("%s/%s", options->state, options->plugin->uri)));
+    leave_out_nested(&collecting.write, collecting.write.items, collecting.write.count);
+    leave_out_nested(&collecting.read, collecting.write.items, collecting.write.count);
     sandbox->wanted.read = collecting.read.items;
     sandbox->wanted.read_count = collecting.read.count;
     sandbox->wanted.write = collecting.write.items;
