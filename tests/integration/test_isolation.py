@@ -290,7 +290,7 @@ class Contained(Isolated):
         self.assert_costs_its_calls("garbage", "its process was killed: it sent bytes that are not a packet")
 
     def test_more_than_may_be_published(self):
-        self.assert_costs_its_calls("publish", "its process was killed: it published what is too long")
+        self.assert_costs_its_calls("publish", "its process was killed: it published a value that is too long")
 
     def test_more_trailers_than_a_call_may_have(self):
         daemon = self.begin()
