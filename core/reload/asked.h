@@ -38,9 +38,8 @@ struct asked {
     struct change *back;
     /** When its turn came, on the clock of uv_hrtime(). */
     uint64_t begun_ns;
-    /** Who stays stopped once it is done. */
-    const char *const *stopped;
-    size_t stopped_count;
+    /** Who stays stopped once it is done, and who did when its turn came. */
+    struct berth_strings stopped, stopped_before;
     /** The files that are held back once it is done. */
     struct rollback_pins pins;
     /** What ran of each plugin that gets another file. */

@@ -84,7 +84,7 @@ bool look_again(struct reload *reload, struct asked *asked)
     asked->survey = survey;
     is_good = is_good && survey_check(survey);
     if (is_good) {
-        survey_plan_without(survey, asked->stopped, asked->stopped_count);
+        survey_plan_without(survey, asked->stopped.items, asked->stopped.count);
         is_good = survey_would_start(survey);
     }
     answer_problems(asked, survey);

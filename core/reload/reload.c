@@ -64,26 +64,31 @@ static void find_stopped(const struct reload *reload, struct asked *asked)
 {
     bool stops = asked->request.kind == BERTH_CHANGE_STOP;
     bool starts = asked->request.kind == BERTH_CHANGE_START || asked->request.kind == BERTH_CHANGE_RESTART;
+    const char **before = config_arena_allocate(&asked->arena, (reload->stopped_count + 1) * sizeof(*before));
     const char **stopped = config_arena_allocate(
         &asked->arena, (reload->stopped_count + asked->request.subjects.count) * sizeof(*stopped));
+    size_t count = 0;
 
-    for (size_t i = 0; i < reload->stopped_count; i++)
-        if (!(starts || stops) || !asked_has_subject(asked, reload->stopped[i]))
-            stopped[asked->stopped_count++] = asked_copy_text(asked, reload->stopped[i]);
+    for (size_t i = 0; i < reload->stopped_count; i++) {
+        before[i] = asked_copy_text(asked, reload->stopped[i]);
+        if (!(starts || stops) || !asked_has_subject(asked, before[i]))
+            stopped[count++] = before[i];
+    }
     for (size_t i = 0; stops && i < asked->request.subjects.count; i++)
-        stopped[asked->stopped_count++] = asked->request.subjects.items[i];
-    asked->stopped = stopped;
+        stopped[count++] = asked->request.subjects.items[i];
+    asked->stopped = (struct berth_strings){stopped, count};
+    asked->stopped_before = (struct berth_strings){before, reload->stopped_count};
 }
 
-static void remember_stopped(struct reload *reload, const struct asked *asked)
+static void remember_stopped(struct reload *reload, const struct berth_strings *stopped)
 {
     for (size_t i = 0; i < reload->stopped_count; i++)
         free(reload->stopped[i]);
     free(reload->stopped);
-    reload->stopped = memory_allocate(asked->stopped_count, sizeof(*reload->stopped));
-    reload->stopped_count = asked->stopped_count;
-    for (size_t i = 0; i < asked->stopped_count; i++)
-        reload->stopped[i] = memory_copy(asked->stopped[i]);
+    reload->stopped = memory_allocate(stopped->count, sizeof(*reload->stopped));
+    reload->stopped_count = stopped->count;
+    for (size_t i = 0; i < stopped->count; i++)
+        reload->stopped[i] = memory_copy(stopped->items[i]);
 }
 
 static bool is_any_idle(const struct plan *plan)
@@ -136,7 +141,7 @@ static enum berth_code begin(struct perform_request *request, const char *const 
         if (code != BERTH_OK)
             return code;
         if (!asked_reads_files(asked))
-            asked->survey = survey_derive(asked->before, asked->stopped, asked->stopped_count);
+            asked->survey = survey_derive(asked->before, asked->stopped.items, asked->stopped.count);
         else if (!look_again(reload, asked))
             return refuse_for_problems(asked, err);
         if (asked->refusal != NULL)
@@ -152,7 +157,7 @@ static enum berth_code begin(struct perform_request *request, const char *const 
     code = asked_is_all_or_nothing(asked) ? refuse_part(asked->change, err) : BERTH_OK;
     if (code != BERTH_OK)
         return code;
-    remember_stopped(reload, asked);
+    remember_stopped(reload, &asked->stopped);
     if (asked->replaced == NULL)
         pins_note_replaced(reload, asked);
     if (reload_newest(reload) != asked->survey && !is_the_same(asked->before, asked->survey, asked->change))
@@ -167,7 +172,7 @@ static enum berth_code begin(struct perform_request *request, const char *const 
     return BERTH_OK;
 }
 
-/* Back to the plan that all ran by when its turn had come. */
+/* Back to the plan that all ran by when its turn had come, and to who was stopped then. */
 static enum berth_code undo(struct perform_request *request, const char *const *done, size_t done_count,
                             struct perform_work *ret_work, struct berth_error *err)
 {
@@ -176,6 +181,7 @@ static enum berth_code undo(struct perform_request *request, const char *const *
 
     if (reload_newest(reload) != asked->before)
         adopt(reload, asked->before);
+    remember_stopped(reload, &asked->stopped_before);
     asked->report.applied.count = 0;
     asked->back = compare_back(reload, asked, done, done_count);
     if (asked->back->code != BERTH_OK)

@@ -265,6 +265,22 @@ class Atomic(Changed):
         self.assertEqual(("ready", "1.1.0", None), self.states(daemon)[CALLER])
         self.assertEqual("debug\n", self.ctl(daemon, "log-level").stdout)
 
+    def test_who_was_stopped_stays_so_after_an_undone_start(self):
+        early, late = "io.example.early.v1.early", "io.example.zz.v1.zz"
+        marker = self.workshop.top / "no-luck"
+        self.workshop.add("zz", Plugin("io.example.zz.v1", "zz", wants=["*"],
+                                       init=f'if (access("{marker}", F_OK) == 0) return berth_error_set(err, BERTH_INTERNAL, "no luck");'))
+        daemon = self.set_up_world()
+        self.ctl(daemon, "plugins", "stop", early, late)
+        marker.touch()
+        done = self.change(daemon, "START", early, late, atomic=True)
+        self.assertIn("no luck", done.message)
+        marker.unlink()
+        self.workshop.write_config(log={"level": "debug"})
+        self.ctl(daemon, "reload")
+        daemon.wait_for_log("reload done change=3 plugins=0")
+        self.assertNotIn("ready", [self.states(daemon).get(uri, ("",))[0] for uri in (early, late)])
+
     def test_a_stop_that_does_not_complete_is_told(self):
         self.workshop.add("slow", Plugin("io.example.slow.v1", "slow", members=".close = close_slow"), code=(
             "static enum berth_code close_slow(const struct berth_host *host, void *instance, struct berth_error *err)\n"
