@@ -99,13 +99,15 @@ static bool is_any_idle(const struct plan *plan)
     return false;
 }
 
-/* Only what listings show may differ, if anything. What is idle may start from another file, or with other
- * settings. */
-static bool is_the_same(const struct survey *before, const struct survey *after, const struct change *change)
+/* Only what listings show may differ, if anything. What is idle or stopped may start from another file, or
+ * with other settings. */
+static bool is_the_same(const struct reload *reload, const struct survey *before, const struct survey *after,
+                        const struct change *change)
 {
-    return change->work_count == 0 && !is_any_idle(after->plan) && change->daemon_count == 0 &&
-           before->plan->count == after->plan->count && before->plan->run_count == after->plan->run_count &&
-           before->scan.count == after->scan.count && before->rejected_count == after->rejected_count;
+    return change->work_count == 0 && !is_any_idle(after->plan) && reload->stopped_count == 0 &&
+           change->daemon_count == 0 && before->plan->count == after->plan->count &&
+           before->plan->run_count == after->plan->run_count && before->scan.count == after->scan.count &&
+           before->rejected_count == after->rejected_count;
 }
 
 static enum berth_code refuse_for_problems(struct asked *asked, struct berth_error *err)
@@ -160,7 +162,8 @@ static enum berth_code begin(struct perform_request *request, const char *const 
     remember_stopped(reload, &asked->stopped);
     if (asked->replaced == NULL)
         pins_note_replaced(reload, asked);
-    if (reload_newest(reload) != asked->survey && !is_the_same(asked->before, asked->survey, asked->change))
+    if (reload_newest(reload) != asked->survey &&
+        !is_the_same(reload, asked->before, asked->survey, asked->change))
         adopt(reload, asked->survey);
     *ret_work = (struct perform_work){
         .plan = reload_newest(reload)->plan,

@@ -154,18 +154,20 @@ enum verdict {
     IS_BROKEN,
 };
 
-static enum verdict verdict(enum berth_state state)
+static enum verdict verdict(const struct berth_plugin_info *plugin)
 {
-    switch (state) {
+    switch (plugin->state) {
     case BERTH_STATE_WAITING:
     case BERTH_STATE_PREPARING:
     case BERTH_STATE_STARTING:
     case BERTH_STATE_READY:
     case BERTH_STATE_SERVING:
     case BERTH_STATE_DRAINING:
-    case BERTH_STATE_STOPPED:
     case BERTH_STATE_IDLE:
         return RUNS;
+    case BERTH_STATE_STOPPED:
+        /* On request, by a reload that left it out, or with the daemon. */
+        return plugin->code == BERTH_OK ? RUNS : IS_SKIPPED;
     case BERTH_STATE_DISABLED:
     case BERTH_STATE_SKIPPED:
         return IS_SKIPPED;
@@ -211,7 +213,7 @@ static char *broken_sentence(const struct berth_plugin_info *plugin)
 static bool fill_error(plugin_message *message, const struct berth_plugin_info *plugin,
                        Google__Rpc__Status *status)
 {
-    enum verdict how = verdict(plugin->state);
+    enum verdict how = verdict(plugin);
 
     if (how == RUNS)
         return true;

@@ -331,6 +331,18 @@ class Reload(Case):
         (self.workshop.plugins / "caller.so").chmod(0o666)
         self.assertIn(f"stop        {CALLER}", self.ctl(daemon, "reload").stdout)
 
+    def test_what_is_stopped_is_listed_so_and_starts_as_it_is_by_then(self):
+        uri = "io.example.kept.v1.kept"
+        self.workshop.add("kept", Plugin("io.example.kept.v1", "kept"))
+        daemon = self.start()
+        self.ctl(daemon, "plugins", "stop", uri)
+        self.assertRegex(self.ctl(daemon, "plugins", "ls").stdout, r"\nio\.example\.kept\.v1 +kept +- +skip\b")
+        self.workshop.add("kept", Plugin("io.example.kept.v1", "kept"), version="1.1.0")
+        self.ctl(daemon, "reload")
+        self.ctl(daemon, "plugins", "start", uri)
+        self.assertRegex(self.ctl(daemon, "plugins", "ls").stdout, r"\nio\.example\.kept\.v1 +kept +- +ok\b")
+        self.assertIn("1.1.0", self.ctl(daemon, "plugins", "inspect", uri).stdout)
+
     def test_stop_names_who_falls_and_start_brings_them_back(self):
         daemon = self.start()
         refused = self.ctl(daemon, "plugins", "stop", STORE, code=1)
