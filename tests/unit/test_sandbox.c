@@ -637,7 +637,7 @@ static void links_on_the_way_to_a_listed_path_keep_its_name(void **state)
 
 static int raise_priority_value(void)
 {
-    return result(setpriority(PRIO_PROCESS, 0, 5));
+    return result(setpriority(PRIO_PROCESS, 0, 19));
 }
 
 static void system_calls_are_allowed_by_name(void **state)
