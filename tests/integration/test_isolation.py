@@ -63,6 +63,7 @@ class Told(Isolated):
         told, = [plugin for plugin in json.loads(daemon.ctl("plugins", "ls", "--json").stdout) if plugin["uri"] == URI]
         return told["isolation"]
 
+    @unittest.skipIf(IS_SANITIZED, REPORTS)
     def test_metrics_events_and_listings_count_ends_and_restarts(self):
         self.workshop.add_default_modules("metrics", "http", "events")
         self.workshop.write_config(isolation={URI: {"restart_delay": "5ms"}}, plugins={
