@@ -16,6 +16,8 @@ struct command_options {
 };
 
 int command_plan(const struct command_options *options);
+/** With --against: becomes berthctl. @return where that fails. */
+int command_plan_against(const struct command_options *options);
 int command_config_default(const struct command_options *options);
 int command_config_check(const struct command_options *options);
 int command_config_dump(const struct command_options *options);

@@ -21,6 +21,7 @@ static const struct cli_option run_options[] = {
 static const struct cli_option plan_options[] = {
     {"json", 0, NULL, "print JSON", 'f'},
     {"dot", 0, NULL, "print a graph for dot(1)", 'f'},
+    {"against", 0, "ADDRESS", "show what a reload of the daemon at ADDRESS into this would do, and why", 0},
     {"lock", 0, NULL, "write the modules' hashes to FILE (default: the file that lock names)", 'f'},
     {0},
 };
@@ -80,6 +81,11 @@ static const struct cli_command commands[] = {
     {"plan", "[FILE]", "show what run would do, without running plugin code",
      "Prints order, levels, verdicts, signers and reasons, based on the manifests and the configuration.\n"
      "Exits with 1 if anything is blocked or rejected, or if run would not start.\n"
+     "\n"
+     "With --against, asks a running daemon instead what a reload would do with this configuration and\n"
+     "these directories, as `berthctl reload --dry-run` does; nothing changes. What is not given is as that\n"
+     "daemon was started. It reads the files itself, so only root and its user may ask; exit status as\n"
+     "berthctl's.\n"
      "\n"
      "With --lock, instead writes module, version and SHA-256 of every module found, and of the libraries\n"
      "that they bring along; review the plan first. If `lock` in the configuration names that file, a\n"

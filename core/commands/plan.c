@@ -122,10 +122,12 @@ int command_plan(const struct command_options *options)
     int code = DAEMON_EXIT_CONFIG;
     bool good, would_start = false;
 
-    if (cli_has(options->line, "lock"))
+    if (cli_has(options->line, "lock") && !cli_has(options->line, "against"))
         return lock(options);
     if (options->line->word_count > 0)
         return cli_refuse(options->line, "\"%s\": FILE is for --lock", options->line->words[0]);
+    if (cli_has(options->line, "against"))
+        return command_plan_against(options);
     settings.look_at_files = true;
     good = survey_take(&settings, NULL, &survey) && survey_check(&survey);
 

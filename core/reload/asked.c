@@ -18,6 +18,26 @@ struct berth_strings asked_copy_texts(struct asked *asked, const char *const *te
     return (struct berth_strings){copies, count};
 }
 
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+void asked_copy_request(struct asked *asked, const struct berth_change_request *request)
+{
+    memcpy(&asked->request, request, smaller(request->size, sizeof(*request)));
+    asked->request.subjects = asked_copy_texts(asked, request->subjects.items, request->subjects.count);
+    if (asked->request.start == NULL)
+        return;
+    memcpy(&asked->start, asked->request.start, smaller(asked->request.start->size, sizeof(asked->start)));
+    asked->start.config = asked_copy_text(asked, asked->start.config);
+    asked->start.root = asked_copy_text(asked, asked->start.root);
+    asked->start.state = asked_copy_text(asked, asked->start.state);
+    asked->start.plugin_dirs =
+        asked_copy_texts(asked, asked->start.plugin_dirs.items, asked->start.plugin_dirs.count);
+    asked->request.start = &asked->start;
+}
+
 bool asked_has_subject(const struct asked *asked, const char *name)
 {
     for (size_t i = 0; i < asked->request.subjects.count; i++)

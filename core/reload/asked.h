@@ -29,6 +29,8 @@ struct asked {
     struct reload *reload;
     struct perform_request perform;
     struct berth_change_request request;
+    /** Where `request.start` points; in the memory of the change. */
+    struct berth_change_start start;
     struct berth_change_report report;
     bool is_done;
     /** Once its turn has come: what is wanted, what the daemon ran by, and the comparison. */
@@ -86,6 +88,8 @@ const char *asked_copy_text(struct asked *asked, const char *text);
 /** The same for the array too. */
 struct berth_strings asked_copy_texts(struct asked *asked, const char *const *texts, size_t count);
 
+/** Copies a request, whatever the size of what a plugin was built with, into the memory of `asked`. */
+void asked_copy_request(struct asked *asked, const struct berth_change_request *request);
 /** @param name  a URI, or the path of a file, as the request has it. */
 bool asked_has_subject(const struct asked *asked, const char *name);
 /** Does it read configuration and files again? The others only have another plan. */

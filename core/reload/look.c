@@ -57,14 +57,33 @@ static const struct manifest *find_standby(void *context, const struct scan_file
     return manifest;
 }
 
-/* @param pins  of `asked`. */
-static struct survey *take_survey(const struct reload *reload, struct scan_pin *pins, size_t pin_count,
-                                  bool *ret_is_readable)
+/* How the daemon was started, or could have been. Borrows from `asked`. */
+static struct settings_options find_options(const struct reload *reload, const struct asked *asked)
 {
+    const struct berth_change_start *start = asked->request.start;
+    struct settings_options options = *reload->options.settings;
+
+    if (start == NULL)
+        return options;
+    options.path = start->config != NULL ? start->config : options.path;
+    options.root = start->root != NULL ? start->root : options.root;
+    options.state = start->state != NULL ? start->state : options.state;
+    options.lenient = start->is_lenient || options.lenient;
+    if (start->plugin_dirs.count > 0) {
+        options.plugin_dirs = start->plugin_dirs.items;
+        options.plugin_dir_count = start->plugin_dirs.count;
+    }
+    return options;
+}
+
+static struct survey *take_survey(const struct reload *reload, const struct asked *asked,
+                                  struct scan_pin *pins, bool *ret_is_readable)
+{
+    const struct settings_options options = find_options(reload, asked);
     struct standby standby = {.reload = reload};
     const struct catalog_fallback fallback = {reload->perform != NULL ? find_standby : NULL, &standby, pins,
-                                              pin_count};
-    struct survey *survey = survey_create(reload->options.settings, &fallback, ret_is_readable);
+                                              asked->pins.count};
+    struct survey *survey = survey_create(&options, &fallback, ret_is_readable);
 
     for (size_t i = 0; i < standby.count; i++)
         survey_borrow(survey, standby.items[i].from, standby.items[i].manifest);
@@ -76,7 +95,7 @@ bool look_again(struct reload *reload, struct asked *asked)
 {
     struct scan_pin *pins = rollback_pins_for_scan(&asked->pins);
     bool is_good;
-    struct survey *survey = take_survey(reload, pins, asked->pins.count, &is_good);
+    struct survey *survey = take_survey(reload, asked, pins, &is_good);
 
     pins_judge(asked, survey, pins);
     free(pins);

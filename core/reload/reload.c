@@ -295,6 +295,36 @@ static struct reload *of_table(const struct berth_inspect *table)
     return ((const struct inspect *)table->context)->reload;
 }
 
+static bool is_absolute(const char *path)
+{
+    return path == NULL || *path == '/';
+}
+
+/* The daemon has a working directory and a standard input of its own. */
+static enum berth_code check_start(const struct berth_change_request *request, struct berth_error *err)
+{
+    const struct berth_change_start *start = request->start;
+    const char *relative = !is_absolute(start->config)  ? start->config
+                           : !is_absolute(start->root)  ? start->root
+                           : !is_absolute(start->state) ? start->state
+                                                        : NULL;
+
+    if (request->kind != BERTH_CHANGE_RELOAD || !request->is_dry_run)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "another configuration is only compared, by a dry run of a reload; restart "
+                               "berthd with it to use it");
+    if (start->plugin_dirs.count > SUBJECTS_MAX)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "%zu plugin directories are too many (at most %d)", start->plugin_dirs.count,
+                               SUBJECTS_MAX);
+    for (size_t i = 0; i < start->plugin_dirs.count && relative == NULL; i++)
+        if (!is_absolute(start->plugin_dirs.items[i]))
+            relative = start->plugin_dirs.items[i];
+    return relative == NULL
+               ? BERTH_OK
+               : berth_error_set(err, BERTH_INVALID_ARGUMENT, "\"%.200s\" is not an absolute path", relative);
+}
+
 static enum berth_code check_request(const struct berth_change_request *request, struct berth_error *err)
 {
     if ((unsigned)request->kind > BERTH_CHANGE_ROLLBACK)
@@ -308,7 +338,7 @@ static enum berth_code check_request(const struct berth_change_request *request,
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "%zu plugins are too many for one request (at most %d)",
                                request->subjects.count, SUBJECTS_MAX);
-    return BERTH_OK;
+    return BERTH_HAS(request, start) && request->start != NULL ? check_start(request, err) : BERTH_OK;
 }
 
 /* Before everything has started, requests wait for that. */
@@ -317,8 +347,7 @@ static uint64_t ask(struct reload *reload, const struct berth_change_request *re
     struct asked *asked = memory_allocate(1, sizeof(*asked));
 
     asked->reload = reload;
-    asked->request = *request;
-    asked->request.subjects = asked_copy_texts(asked, request->subjects.items, request->subjects.count);
+    asked_copy_request(asked, request);
     asked->report = (struct berth_change_report){
         .size = sizeof(asked->report), .number = ++reload->last_number, .is_dry_run = request->is_dry_run};
     asked->perform = (struct perform_request){.begin = begin, .undo = undo, .on_done = on_done};

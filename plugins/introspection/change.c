@@ -3,6 +3,7 @@
 #include "introspection-plugin.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "introspection.h"
 
@@ -166,10 +167,41 @@ static bool refuses(struct berth_call *call, const struct introspection *introsp
     return introspection->is_draining || introspection->change_count == WAITS_MAX;
 }
 
+static const char *text_or_null(const char *text)
+{
+    return *text != '\0' ? text : NULL;
+}
+
+/* Borrows from the message. */
+static struct berth_change_start read_start(const Berth__Change__V1__Start *message)
+{
+    return (struct berth_change_start){
+        .size = sizeof(struct berth_change_start),
+        .config = text_or_null(message->config),
+        .root = text_or_null(message->root),
+        .state = text_or_null(message->state),
+        .plugin_dirs = {(const char *const *)message->plugin_dirs, message->n_plugin_dirs},
+        .is_lenient = message->lenient,
+    };
+}
+
+/* Wrong values are quoted from files that the caller may not be able to read. */
+static bool refuses_start(struct berth_call *call)
+{
+    if (call->peer->uid == 0 || call->peer->uid == (int64_t)geteuid())
+        return false;
+    berth_call_finish(call, BERTH_PERMISSION_DENIED,
+                      "the daemon reads another configuration with its own rights, so only root and the "
+                      "daemon's user may ask for that");
+    return true;
+}
+
 static void request_change(struct berth_call *call, const Berth__Change__V1__ChangeRequest *request)
 {
     struct introspection *introspection = call->instance;
     const struct berth_inspect *inspect = introspection->host->inspect;
+    const struct berth_change_start start =
+        request->start != NULL ? read_start(request->start) : (struct berth_change_start){0};
     const struct berth_change_request wish = {
         .size = sizeof(wish),
         .kind = (enum berth_change_kind)request->kind,
@@ -178,12 +210,14 @@ static void request_change(struct berth_call *call, const Berth__Change__V1__Cha
         .is_atomic = request->atomic,
         .cascades = request->cascade,
         .is_forced = request->force,
+        .keeps = request->keep,
+        .start = request->start != NULL ? &start : NULL,
     };
     struct berth_error err;
     enum berth_code code;
     uint64_t number;
 
-    if (refuses(call, introspection))
+    if (refuses(call, introspection) || (wish.start != NULL && refuses_start(call)))
         return;
     number = inspect->request_change(inspect, &wish, &code, &err);
     if (number == 0) {

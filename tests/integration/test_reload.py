@@ -2,6 +2,7 @@
 """A changed configuration and changed modules, as an operator applies them to a running daemon."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -11,7 +12,7 @@ import time
 import unittest
 
 import ask
-from daemon import BUILD, PATIENCE, Case
+from daemon import BUILD, PATIENCE, Case, environment
 from workshop import Plugin
 
 STORE = "io.example.store.v1.store"
@@ -142,6 +143,59 @@ class Reload(Case):
         self.assertRegex(done.stdout, r"\n4 of \d+ plugins would change\n$")
         self.assertNotIn("swordfish", done.stdout + done.stderr)
         self.assertEqual(before, self.states(daemon))
+
+    def test_another_configuration_and_other_directories_are_compared_with_what_runs(self):
+        daemon = self.start()
+        before = self.states(daemon)
+        other = self.workshop.top / "other"
+        shutil.copytree(self.workshop.plugins, other / "plugins")
+        (other / "plugins/caller.so").unlink()
+        self.workshop.write_config(plugins={STORE: {"burst": 7}})
+        self.workshop.config.rename(other / "berthd.yaml")
+        self.workshop.write_config()
+
+        def plan(*words, code=0):
+            done = subprocess.run([BUILD / "core/berthd", "plan", "--against", daemon.address, *words], cwd=other, text=True,
+                                  capture_output=True, timeout=60, check=False,
+                                  env=environment(PATH=f"{BUILD}/tools/berthctl:{os.environ['PATH']}"))
+            self.assertEqual(code, done.returncode, done.stdout + done.stderr)
+            return done
+
+        self.assertEqual(self.ctl(daemon, "reload", "--dry-run").stdout, plan().stdout)
+        done = plan("--config", "berthd.yaml")
+        self.assertIn(f"restart     {STORE}: burst changed at {other}/berthd.yaml:", done.stdout)
+        self.assertIn(f"restart     {USER}: it uses the interface of {STORE}\n", done.stdout)
+        self.assertRegex(done.stdout, r"\n2 of \d+ plugins would change\n$")
+        told = json.loads(plan("-c", "berthd.yaml", "--plugin-dir", "plugins", "--json").stdout)
+        self.assertEqual({"stop"}, {step["action"] for step in told["steps"] if step["uri"] == CALLER})
+        self.assertIn("--against: not with --dot", plan("--dot", code=2).stderr)
+        self.assertIn("only with --dry-run", self.ctl(daemon, "reload", "--config", other / "berthd.yaml", code=2).stderr)
+
+        # What it compares is neither kept nor used.
+        self.assertRegex(self.ctl(daemon, "reload").stdout, r"^0 of \d+ plugins changed\n$")
+        self.assertEqual(before, self.states(daemon))
+
+    @unittest.skipIf(os.getuid() != 0, "needs to be root, to ask as somebody else")
+    def test_who_may_not_read_all_files_cannot_have_the_daemon_read_them(self):
+        daemon = self.start()
+        secret = self.workshop.top / "secret"
+        secret.write_text("log: {level: swordfish}\n", encoding="utf-8")
+        place = os.open(self.workshop.state, os.O_DIRECTORY)
+        self.addCleanup(os.close, place)
+        os.fchmod(place, 0o711)
+        os.chmod(daemon.address, 0o666)
+
+        def ask_as_nobody(*words):
+            return subprocess.run([BUILD / "tools/berthctl/berthctl", "--address", "./berth.sock", "reload", "--dry-run", *words],
+                                  preexec_fn=lambda: (os.fchdir(place), os.setuid(65534)), capture_output=True, text=True,
+                                  timeout=60, check=False, env=environment())
+
+        self.assertEqual(0, ask_as_nobody().returncode)
+        refused = ask_as_nobody("--config", secret)
+        self.assertEqual(1, refused.returncode, refused.stdout + refused.stderr)
+        self.assertIn("only root and the daemon's user may ask for that", refused.stderr)
+        self.assertNotIn("swordfish", refused.stdout + refused.stderr)
+        self.assertIn("swordfish", self.ctl(daemon, "reload", "--dry-run", "--config", secret, code=1).stderr)
 
     def test_json_has_the_same(self):
         daemon = self.start()

@@ -9,6 +9,7 @@
 #include <berth/address.h>
 #include <berth/plugin.h>
 #include <config/tree/units.h>
+#include <sdk/base/memory.h>
 
 #include <tools/berthctl/daemon/address.h>
 #include <tools/berthctl/commands/command.h>
@@ -90,6 +91,11 @@ static const struct cli_option call_options[] = {
 
 static const struct cli_option reload_options[] = {
     {"dry-run", 0, NULL, "print what would change, and why, without changing it", 0},
+    {"config", 'c', "FILE", "with --dry-run: compare with this main configuration file instead", 0},
+    {"root", 0, "DIR", "with --dry-run: compare with this root", 0},
+    {"state", 0, "DIR", "with --dry-run: compare with this state directory", 0},
+    {"plugin-dir", 0, "DIR", "with --dry-run: compare with modules of DIR instead; may be repeated", 0},
+    {"lenient", 0, NULL, "with --dry-run: report unknown names in the configuration as warnings", 0},
     {"atomic", 0, NULL, "all or nothing: at the first failure, undo what was done", 0},
     {"force", 0, NULL, "end calls that take longer than upgrade.drain; drop state that cannot be read", 0},
     {"json", 0, NULL, "print JSON", 0},
@@ -169,6 +175,9 @@ static const struct cli_command commands[] = {
      "Makes the daemon read its configuration and plugin directories again and apply what differs from\n"
      "what runs. Prints what happens to each plugin, and why; plugins that do not change are not touched.\n"
      "If the configuration has errors, they are printed and nothing changes. Works over unix sockets only.\n"
+     "With --dry-run, another configuration and other plugin directories can be compared with what runs; "
+     "the\n"
+     "daemon reads them, so only root and the daemon's user may do that.\n"
      "Exits with 1 if nothing was changed, with 4 if only some steps succeeded.\n",
      reload_options, 0, 0, command_reload},
     {"top", "", "show what each plugin costs: time on the loop, calls, bytes, handles, memory",
@@ -267,6 +276,51 @@ static int set_deadline(const struct cli_line *line, struct command_options *opt
         return cli_refuse(line, "--deadline: %s is too short", text);
     options->deadline_ms = ((uint64_t)ns + 999999) / 1000000;
     return CLI_GO_ON;
+}
+
+/* The daemon has another working directory. @return an absolute path, malloced; NULL for NULL. */
+static char *make_absolute(const char *path)
+{
+    char *directory, *absolute;
+
+    if (path == NULL || *path == '/')
+        return path != NULL ? memory_copy(path) : NULL;
+    directory = getcwd(NULL, 0);
+    absolute = memory_format("%s/%s", directory != NULL ? directory : "", path);
+    free(directory);
+    return absolute;
+}
+
+static int set_start(const struct cli_line *line, struct command_options *options)
+{
+    static const char *const names[] = {"config", "root", "state", "plugin-dir", "lenient"};
+    const char *const *directories;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (cli_has(line, names[i]) && !options->is_dry_run)
+            return cli_refuse(line, "--%s: only with --dry-run; restart berthd to use it", names[i]);
+        options->start.is_given = options->start.is_given || cli_has(line, names[i]);
+    }
+    directories = cli_values(line, "plugin-dir", &options->start.plugin_dir_count);
+    options->start.plugin_dirs =
+        memory_allocate(options->start.plugin_dir_count, sizeof(*options->start.plugin_dirs));
+    for (size_t i = 0; i < options->start.plugin_dir_count; i++)
+        options->start.plugin_dirs[i] = make_absolute(directories[i]);
+    options->start.config = make_absolute(cli_value(line, "config"));
+    options->start.root = make_absolute(cli_value(line, "root"));
+    options->start.state = make_absolute(cli_value(line, "state"));
+    options->start.is_lenient = cli_has(line, "lenient");
+    return CLI_GO_ON;
+}
+
+static void free_start(struct command_options *options)
+{
+    for (size_t i = 0; i < options->start.plugin_dir_count; i++)
+        free(options->start.plugin_dirs[i]);
+    free(options->start.plugin_dirs);
+    free(options->start.config);
+    free(options->start.root);
+    free(options->start.state);
 }
 
 /* A word of a list; what it may be is said in the same order. */
@@ -375,7 +429,10 @@ static int start(const struct cli_line *line)
     if (code == CLI_GO_ON)
         code = check_choices(line);
     if (code == CLI_GO_ON)
+        code = set_start(line, &options);
+    if (code == CLI_GO_ON)
         code = line->command->run(&options);
+    free_start(&options);
     free(address);
     return code;
 }

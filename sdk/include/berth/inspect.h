@@ -391,6 +391,22 @@ enum berth_change_kind {
     BERTH_CHANGE_ROLLBACK = 5,
 };
 
+/**
+ * How the daemon could have been started instead. What is NULL or empty is as it was started. All paths are
+ * absolute.
+ */
+struct berth_change_start {
+    uint32_t size;
+    /** The main configuration file. */
+    const char *config;
+    const char *root;
+    const char *state;
+    /** Instead of plugin_dirs. */
+    struct berth_strings plugin_dirs;
+    /** Unknown names are warnings. */
+    bool is_lenient;
+};
+
 struct berth_change_request {
     uint32_t size;
     enum berth_change_kind kind;
@@ -406,6 +422,13 @@ struct berth_change_request {
     /** End calls that exceed upgrade.drain, drop state that the other version cannot read, and allow
      * required plugins to stop. */
     bool is_forced;
+    /** For a rollback: later starts of the daemon hold the files back too. */
+    bool keeps;
+    /**
+     * For a dry run of a reload: compares what runs with this instead. NULL: with what the daemon was started
+     * with. Files are read with the daemon's rights, and the report quotes wrong values of the configuration.
+     */
+    const struct berth_change_start *start;
 };
 
 /** What was done, or would be, to one plugin. */

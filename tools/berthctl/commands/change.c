@@ -233,9 +233,24 @@ static char **find_subjects(const struct command_options *options)
     return subjects;
 }
 
+/* Borrows from the options. */
+static Berth__Change__V1__Start find_start(const struct command_options *options)
+{
+    Berth__Change__V1__Start start = BERTH__CHANGE__V1__START__INIT;
+
+    start.config = options->start.config != NULL ? options->start.config : start.config;
+    start.root = options->start.root != NULL ? options->start.root : start.root;
+    start.state = options->start.state != NULL ? options->start.state : start.state;
+    start.n_plugin_dirs = options->start.plugin_dir_count;
+    start.plugin_dirs = options->start.plugin_dirs;
+    start.lenient = options->start.is_lenient;
+    return start;
+}
+
 static int change(const struct command_options *options, Berth__Change__V1__Kind kind)
 {
     Berth__Change__V1__ChangeRequest request = BERTH__CHANGE__V1__CHANGE_REQUEST__INIT;
+    Berth__Change__V1__Start start = find_start(options);
     struct waiting waiting = {.number = 0};
     struct berth_error err;
     enum berth_code code;
@@ -248,6 +263,7 @@ static int change(const struct command_options *options, Berth__Change__V1__Kind
     request.atomic = options->is_atomic;
     request.cascade = options->cascades;
     request.force = options->is_forced;
+    request.start = options->start.is_given ? &start : NULL;
     code = ask(&options->client, &request, &waiting, &err);
     for (size_t i = 0; i < options->word_count; i++)
         free(request.subjects[i]);

@@ -52,6 +52,13 @@ struct command_options {
     /** Changes: tell only what would be done; stop at the first failure; take others along; end what delays.
      */
     bool is_dry_run, is_atomic, cascades, is_forced;
+    /** A reload's dry run: how the daemon could have been started instead. NULL, 0: as it was. */
+    struct {
+        bool is_given, is_lenient;
+        char *config, *root, *state;
+        char **plugin_dirs;
+        size_t plugin_dir_count;
+    } start;
     /** The arguments that are not options. */
     char *const *words;
     size_t word_count;
