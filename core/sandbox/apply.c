@@ -68,7 +68,8 @@ static bool set_limit(int resource, uint64_t value)
     return setrlimit(resource, &limit) == 0;
 }
 
-static enum berth_code limit_resources(const struct sandbox_wanted *wanted, struct berth_error *err)
+static enum berth_code limit_resources(const struct sandbox_wanted *wanted,
+                                       const struct sandbox_kernel *kernel, struct berth_error *err)
 {
     if (!set_limit(RLIMIT_NOFILE, wanted->descriptors > 0 ? wanted->descriptors : DEFAULT_DESCRIPTORS))
         return fail(err, "limit descriptors");
@@ -77,7 +78,9 @@ static enum berth_code limit_resources(const struct sandbox_wanted *wanted, stru
         return fail(err, "turn core dumps off");
     if (wanted->memory_bytes > 0 && !set_limit(RLIMIT_DATA, wanted->memory_bytes))
         return fail(err, "limit memory");
-    if (wanted->tasks > 0 && !set_limit(RLIMIT_NPROC, wanted->tasks))
+    /* This counts all processes of the user, and those of root not at all: a group counts better. */
+    if (wanted->tasks > 0 && (kernel->group_limits & CONTROL_GROUP_TASKS) == 0 &&
+        !set_limit(RLIMIT_NPROC, wanted->tasks))
         return fail(err, "limit tasks");
     if (!set_limit(RLIMIT_MSGQUEUE, 0) || !set_limit(RLIMIT_RTPRIO, 0))
         return fail(err, "limit queues and priorities");
@@ -161,7 +164,7 @@ enum berth_code sandbox_apply(const struct sandbox_wanted *wanted, const struct 
     if (code == BERTH_OK && kernel->landlock_abi > 0)
         code = landlock_create(wanted, kernel->landlock_abi, &ruleset, err);
     if (code == BERTH_OK)
-        code = limit_resources(wanted, err);
+        code = limit_resources(wanted, kernel, err);
     if (code != BERTH_OK) {
         if (ruleset >= 0)
             close(ruleset);

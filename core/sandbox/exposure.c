@@ -19,7 +19,7 @@ static const struct {
     unsigned weight;
 } promises[SANDBOX_PROMISES] = {
     [SANDBOX_USER] = {"user", 14},
-    [SANDBOX_PRIVILEGES] = {"privileges", 10},
+    [SANDBOX_PRIVILEGES] = {"privileges", 8},
     [SANDBOX_READ] = {"files-read", 9},
     [SANDBOX_WRITE] = {"files-write", 9},
     [SANDBOX_TRUNCATE] = {"files-truncate", 2},
@@ -33,6 +33,7 @@ static const struct {
     [SANDBOX_PROCESSES] = {"processes", 3},
     [SANDBOX_MEMORY] = {"memory", 5},
     [SANDBOX_TASKS] = {"tasks", 3},
+    [SANDBOX_CPU] = {"cpu", 2},
     [SANDBOX_LIFETIME] = {"lifetime", 1},
     [SANDBOX_FILE_SYSTEM] = {"file-system", 3},
     [SANDBOX_NAMESPACES] = {"namespaces", 1},
@@ -258,7 +259,7 @@ static void judge_calls(const struct sandbox_wanted *wanted, const struct sandbo
         judge_filter(kernel, "creates threads, but no processes", &items[SANDBOX_PROCESSES]);
 }
 
-/* The kernel counts tasks by user, and never those of root. */
+/* Without a group the kernel counts tasks by user, and never those of root. */
 static void judge_tasks(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
                         struct sandbox_item *item)
 {
@@ -266,10 +267,28 @@ static void judge_tasks(const struct sandbox_wanted *wanted, const struct sandbo
 
     if (wanted->tasks == 0)
         say(item, SANDBOX_OPEN, "unlimited number of threads; set tasks");
+    else if ((kernel->group_limits & CONTROL_GROUP_TASKS) != 0)
+        say(item, SANDBOX_KEPT, "at most %u threads and processes", wanted->tasks);
     else if (user == 0)
-        say(item, SANDBOX_MISSING, "cannot limit the threads of a plugin that runs as root; set user");
+        say(item, SANDBOX_MISSING,
+            "cannot limit the threads of a plugin that runs as root; set user, or delegate a control group "
+            "with "
+            "the controller pids to the daemon (Delegate=)");
     else
         say(item, SANDBOX_KEPT, "at most %u threads and processes of its user", wanted->tasks);
+}
+
+static void judge_cpu(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                      struct sandbox_item *item)
+{
+    if (wanted->cpu_percent == 0)
+        say(item, SANDBOX_OPEN, "unlimited CPU time; set cpu_quota");
+    else if ((kernel->group_limits & CONTROL_GROUP_CPU) != 0)
+        say(item, SANDBOX_KEPT, "at most %u %% of one CPU", wanted->cpu_percent);
+    else
+        say(item, SANDBOX_MISSING,
+            "not enforced: no control group (version 2) with the controller cpu is delegated to the daemon "
+            "(Delegate=)");
 }
 
 static void judge_memory(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
@@ -277,8 +296,13 @@ static void judge_memory(const struct sandbox_wanted *wanted, const struct sandb
 {
     if (wanted->memory_bytes == 0)
         say(item, SANDBOX_OPEN, "unlimited memory; set memory");
+    else if ((kernel->group_limits & CONTROL_GROUP_MEMORY) != 0)
+        say(item, SANDBOX_KEPT, "at most %llu MiB of memory, shared memory and files in memory included",
+            (unsigned long long)(wanted->memory_bytes / MIB));
     else if (wanted->allows_processes)
-        say(item, SANDBOX_MISSING, "each of its processes may use %llu MiB; their sum cannot be limited",
+        say(item, SANDBOX_MISSING,
+            "each of its processes may use %llu MiB; to limit their sum, delegate a control group with the "
+            "controller memory to the daemon (Delegate=)",
             (unsigned long long)(wanted->memory_bytes / MIB));
     else if (!kernel->has_seccomp)
         say(item, SANDBOX_MISSING,
@@ -288,9 +312,11 @@ static void judge_memory(const struct sandbox_wanted *wanted, const struct sandb
             (unsigned long long)(wanted->memory_bytes / MIB));
 }
 
-/* Landlock keeps scopes without the filter. */
+/* Landlock keeps scopes without the filter, and a control group counts every kind of memory. */
 static bool is_undone(enum sandbox_promise promise, const struct sandbox_kernel *kernel)
 {
+    if (promise == SANDBOX_MEMORY)
+        return (kernel->group_limits & CONTROL_GROUP_MEMORY) == 0;
     return kernel->landlock_abi < ABI_SCOPE ||
            (promise != SANDBOX_SIGNALS && promise != SANDBOX_ABSTRACT_SOCKETS);
 }
@@ -333,6 +359,7 @@ void sandbox_judge(const struct sandbox_wanted *wanted, const struct sandbox_ker
     judge_namespaces(wanted, kernel, items);
     judge_memory(wanted, kernel, &items[SANDBOX_MEMORY]);
     judge_tasks(wanted, kernel, &items[SANDBOX_TASKS]);
+    judge_cpu(wanted, kernel, &items[SANDBOX_CPU]);
     say(&items[SANDBOX_LIFETIME], SANDBOX_KEPT, "ends with the daemon");
     judge_undoing(wanted, kernel, items);
     ret_report->exposure = 0;

@@ -47,4 +47,5 @@ void sandbox_kernel_ask(struct sandbox_kernel *ret_kernel)
         is_known = true;
     }
     *ret_kernel = known;
+    ret_kernel->group_limits = control_groups_own()->limits;
 }

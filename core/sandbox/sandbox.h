@@ -14,6 +14,7 @@
 #include <berth/error.h>
 
 #include "calls.h"
+#include "control_group.h"
 
 enum sandbox_network {
     /** No socket at all, except pairs of connected ones within the process. */
@@ -44,10 +45,12 @@ struct sandbox_wanted {
     enum sandbox_network network;
     const uint16_t *connect_ports, *bind_ports;
     size_t connect_port_count, bind_port_count;
-    /** Bytes of private memory; 0: unlimited. */
+    /** Bytes of private memory; of all memory, where a control group counts it. 0: unlimited. */
     uint64_t memory_bytes;
     /** Threads and processes; 0: unlimited. */
     uint32_t tasks;
+    /** Time of processors, in percent of one; 0: unlimited. */
+    uint32_t cpu_percent;
     /** Open descriptors; 0: 1024. */
     uint32_t descriptors;
     /** May it fork? It never runs another program. */
@@ -65,6 +68,8 @@ struct sandbox_kernel {
     bool can_set_user, can_make_namespaces;
     /** Namespaces, but only below a user namespace, which has no other user. */
     bool needs_user_namespace;
+    /** Bits of enum control_group_limit: what the worker's control group limits from outside. */
+    unsigned group_limits;
     /** Its effective user and group. */
     uid_t user;
     gid_t group;
@@ -87,11 +92,12 @@ enum sandbox_promise {
     SANDBOX_PROCESSES,
     SANDBOX_MEMORY,
     SANDBOX_TASKS,
+    SANDBOX_CPU,
     SANDBOX_LIFETIME,
     SANDBOX_FILE_SYSTEM,
     SANDBOX_NAMESPACES,
 };
-#define SANDBOX_PROMISES 18
+#define SANDBOX_PROMISES 19
 
 enum sandbox_verdict {
     /** Enforced. */

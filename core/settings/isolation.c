@@ -27,10 +27,13 @@ const struct schema settings_isolation_schema = {
         FIELD(.kind = SCHEMA_STRING, .name = "group", .index = 1,
               .doc = "Group to run as; unset: that of the user.", .has_min = true, .min = 1),
         FIELD(.kind = SCHEMA_BYTES, .name = "memory", .index = 2,
-              .doc = "Maximum private memory; beyond it, allocations fail. 0: unlimited.",
+              .doc = "Maximum private memory; beyond it, allocations fail. With a delegated control group, "
+                     "maximum memory of all kinds and processes; beyond it, the kernel kills the process. 0: "
+                     "unlimited.",
               .default_ = WORD("0"), .has_min = true, .min = 0, .has_max = true, .max = INT64_C(1) << 50),
         FIELD(.kind = SCHEMA_INT, .name = "tasks", .index = 3,
-              .doc = "Maximum number of threads, counted for the user, which must not be root. 0: unlimited.",
+              .doc = "Maximum number of threads and processes. Without a delegated control group, counted "
+                     "for the user, which must not be root. 0: unlimited.",
               .default_ = WORD("0"), .has_min = true, .min = 0, .has_max = true, .max = 1000000),
         FIELD(.kind = SCHEMA_OBJECT, .name = "files", .index = 4,
               .doc = "Files and directories that can be used, including everything below them. The system's "
@@ -74,7 +77,11 @@ const struct schema settings_isolation_schema = {
               .doc =
                   "System calls to allow in addition to those that ordinary libraries need: names, and sets "
                   "such as \"@priority\".",
-              .items = FIELD(.kind = SCHEMA_STRING, .has_min = true, .min = 1))),
+              .items = FIELD(.kind = SCHEMA_STRING, .has_min = true, .min = 1)),
+        FIELD(.kind = SCHEMA_INT, .name = "cpu_quota", .index = 16,
+              .doc = "Maximum CPU time, in percent of one CPU: 50 is half of one, 200 is two. Requires a "
+                     "delegated control group. 0: unlimited.",
+              .default_ = WORD("0"), .has_min = true, .min = 0, .has_max = true, .max = 1000000)),
 };
 
 static int find_word(const char *const *words, size_t count, const char *word)
@@ -189,6 +196,7 @@ static void read_one(const struct reading *reading, const struct berth_value *ma
     isolation->group = reading->view->string(get(reading, map, "group"));
     isolation->memory_bytes = get_integer(reading, map, "memory");
     isolation->tasks = (uint32_t)get_integer(reading, map, "tasks");
+    isolation->cpu_percent = (uint32_t)get_integer(reading, map, "cpu_quota");
     isolation->read = get_paths(reading, files, "read", &isolation->read_count);
     isolation->write = get_paths(reading, files, "write", &isolation->write_count);
     isolation->network =

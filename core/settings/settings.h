@@ -69,6 +69,8 @@ struct settings_isolation {
     const char *user, *group;
     uint64_t memory_bytes;
     uint32_t tasks;
+    /** Of one processor. */
+    uint32_t cpu_percent;
     const char *const *read, *const *write;
     size_t read_count, write_count;
     enum settings_network network;

@@ -32,6 +32,7 @@ static void put_sandbox(struct packet_writer *writer, const struct sandbox_wante
     put_ports(writer, sandbox->bind_ports, sandbox->bind_port_count);
     packet_put_u64(writer, sandbox->memory_bytes);
     packet_put_u32(writer, sandbox->tasks);
+    packet_put_u32(writer, sandbox->cpu_percent);
     packet_put_u32(writer, sandbox->descriptors);
     packet_put_u8(writer, sandbox->allows_processes);
     packet_put_u8(writer, sandbox->is_required);
@@ -106,6 +107,7 @@ static void get_sandbox(struct packet_reader *reader, struct sandbox_wanted *san
     sandbox->bind_ports = get_ports(reader, &sandbox->bind_port_count);
     sandbox->memory_bytes = packet_get_u64(reader);
     sandbox->tasks = packet_get_u32(reader);
+    sandbox->cpu_percent = packet_get_u32(reader);
     sandbox->descriptors = packet_get_u32(reader);
     sandbox->allows_processes = packet_get_u8(reader) != 0;
     sandbox->is_required = packet_get_u8(reader) != 0;

@@ -45,7 +45,7 @@ static bool read_output(struct child *child)
         if (bytes[i] != '\n')
             child->line[child->line_length++] = bytes[i];
     }
-    if (got == 0)
+    if (got == 0 && child->has_output)
         uv_poll_stop(&child->output);
     return got == (ssize_t)sizeof(bytes);
 }
@@ -90,7 +90,10 @@ static void on_process(uv_poll_t *poll, int status, int events)
         if (!read_output(child))
             break;
     end_line(child);
-    uv_poll_stop(&child->output);
+    if (child->has_output)
+        uv_poll_stop(&child->output);
+    else
+        snprintf(end.text, sizeof(end.text), "%s", child->fault);
     child->on_ended(child, &end);
 }
 
@@ -126,6 +129,28 @@ static int spawn(struct child *child, const char *program, int connection, int o
     return error;
 }
 
+void child_kill(struct child *child)
+{
+    child->was_killed = true;
+    pidfd_send_signal(child->process_fd, SIGKILL, NULL, 0);
+}
+
+/* A handle that is on the loop can be taken off it in a later turn only: without output the child is ended,
+ * and the reason is told as that of its end. */
+static void watch_output(struct child *child, uv_loop_t *loop)
+{
+    int error = uv_poll_init(loop, &child->output, child->output_fd);
+
+    child->has_output = error == 0;
+    if (child->has_output) {
+        uv_poll_start(&child->output, UV_READABLE, on_output);
+        return;
+    }
+    snprintf(child->fault, sizeof(child->fault), "was killed: the daemon could not watch its output: %s",
+             strerror(-error));
+    child_kill(child);
+}
+
 static enum berth_code watch(struct child *child, uv_loop_t *loop, struct berth_error *err)
 {
     int error;
@@ -138,16 +163,13 @@ static enum berth_code watch(struct child *child, uv_loop_t *loop, struct berth_
         close(child->process_fd);
         return fail(err, "watch a worker", -error);
     }
-    error = uv_poll_init(loop, &child->output, child->output_fd);
-    if (error != 0)
-        abort();
     uv_poll_start(&child->process, UV_READABLE, on_process);
-    uv_poll_start(&child->output, UV_READABLE, on_output);
+    watch_output(child, loop);
     return BERTH_OK;
 }
 
 enum berth_code child_start(struct child *child, uv_loop_t *loop, const char *program, int connection,
-                            char *const *environment, struct berth_error *err)
+                            char *const *environment, struct limits *limits, struct berth_error *err)
 {
     enum berth_code code;
     int output[2], error;
@@ -167,19 +189,16 @@ enum berth_code child_start(struct child *child, uv_loop_t *loop, const char *pr
         return berth_error_set(err, berth_code_of_errno(error, BERTH_UNAVAILABLE), "cannot run %s: %s",
                                program, strerror(error));
     }
-    code = watch(child, loop, err);
+    /* It is told what to do later, so nothing of a plugin has run by now. */
+    code = limits_enter(limits, child->pid, err);
+    if (code == BERTH_OK)
+        code = watch(child, loop, err);
     if (code != BERTH_OK) {
         kill(child->pid, SIGKILL);
         waitpid(child->pid, NULL, 0);
         close(output[0]);
     }
     return code;
-}
-
-void child_kill(struct child *child)
-{
-    child->was_killed = true;
-    pidfd_send_signal(child->process_fd, SIGKILL, NULL, 0);
 }
 
 static void count_closed(struct child *child)
@@ -203,10 +222,11 @@ static void on_output_closed(uv_handle_t *handle)
 
 void child_close(struct child *child, void (*on_closed)(struct child *child))
 {
-    child->closing = 2;
+    child->closing = child->has_output ? 2 : 1;
     child->on_closed = on_closed;
     uv_close((uv_handle_t *)&child->process, on_process_closed);
-    uv_close((uv_handle_t *)&child->output, on_output_closed);
+    if (child->has_output)
+        uv_close((uv_handle_t *)&child->output, on_output_closed);
 }
 
 void child_last_words(const struct child *child, char *text, size_t size)

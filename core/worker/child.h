@@ -10,6 +10,8 @@
 
 #include <berth/error.h>
 
+#include "limits.h"
+
 #define CHILD_LINE_MAX 512
 /** As many of its last lines are kept for the reason of its end. */
 #define CHILD_LAST_LINES 3
@@ -39,6 +41,9 @@ struct child {
     char last[CHILD_LAST_LINES][CHILD_LINE_MAX];
     unsigned last_count;
     bool was_killed;
+    /** Its output is on the loop; else why it was killed for that. */
+    bool has_output;
+    char fault[128];
     unsigned closing;
     void (*on_closed)(struct child *child);
 };
@@ -49,10 +54,11 @@ struct child {
  *
  * @param connection   stays the caller's. Descriptors of the daemon are close-on-exec.
  * @param environment  as for execve(2).
+ * @param limits       it is in their group when this returns.
  * @return BERTH_OK; BERTH_UNAVAILABLE or BERTH_RESOURCE_EXHAUSTED with the reason.
  */
 enum berth_code child_start(struct child *child, uv_loop_t *loop, const char *program, int connection,
-                            char *const *environment, struct berth_error *err);
+                            char *const *environment, struct limits *limits, struct berth_error *err);
 /** Ends it at once. on_ended follows. */
 void child_kill(struct child *child);
 /** After on_ended. */

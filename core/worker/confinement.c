@@ -221,6 +221,7 @@ enum berth_code isolated_sandbox_init(struct isolated_sandbox *sandbox,
     sandbox->wanted.bind_port_count = isolation->bind_count;
     sandbox->wanted.memory_bytes = isolation->memory_bytes;
     sandbox->wanted.tasks = isolation->tasks;
+    sandbox->wanted.cpu_percent = isolation->cpu_percent;
     sandbox->wanted.allows_processes = isolation->processes;
     sandbox->wanted.is_required = isolation->required;
     return BERTH_OK;

@@ -29,7 +29,7 @@
 
 #include "child.h"
 #include "environment.h"
-#include "memory_kills.h"
+#include "limits.h"
 #include "ownership.h"
 
 /* How long a restart is put off at most, and how long a worker must have run for the next to be the first
@@ -89,8 +89,7 @@ struct isolated {
     struct berth_promise promises[SANDBOX_PROMISES];
     bool ended_well;
     uint64_t started_ns, pinged_ns;
-    /* Of the system, when the worker was started. */
-    uint64_t memory_kills;
+    struct limits limits;
     /* Restarts in a row, and in the present interval. */
     uint32_t in_a_row, in_interval;
     uint64_t interval_ns;
@@ -331,13 +330,16 @@ static void explain_end(struct isolated *isolated, const struct child_end *end)
 {
     char words[BERTH_ERROR_MAX / 2];
     bool by_us = isolated->child.was_killed && isolated->fault[0] != '\0';
-    bool by_kernel = !by_us && end->signal == SIGKILL && memory_kills_count() > isolated->memory_kills;
+    bool by_kernel = !by_us && end->signal == SIGKILL && limits_killed(&isolated->limits);
 
     child_last_words(&isolated->child, words, sizeof(words));
     isolated->ended_well = !by_us && end->exit_code == 0;
     snprintf(isolated->reason, sizeof(isolated->reason), "its process %.400s%s%s%s%s",
              by_us ? isolated->fault : end->text,
-             by_kernel ? ", probably by the kernel because memory ran out (OOM)" : "",
+             !by_kernel ? ""
+             : isolated->limits.counts_memory
+                 ? " by the kernel because it ran out of memory (OOM; isolation: memory)"
+                 : ", probably by the kernel because memory ran out (OOM)",
              words[0] != '\0' ? " (last output: " : "", words, words[0] != '\0' ? ")" : "");
     note_end(isolated, by_us              ? BERTH_PROCESS_KILLED
                        : by_kernel        ? BERTH_PROCESS_OUT_OF_MEMORY
@@ -353,7 +355,8 @@ static void on_ended(struct child *child, const struct child_end *end)
     isolated->child_has_ended = true;
     isolated->shown.process = 0;
     /* Its last words may say why, and the loop may show its end first. */
-    channel_drain(&isolated->channel);
+    if (isolated->channel.is_open)
+        channel_drain(&isolated->channel);
     uv_timer_stop(&isolated->timer);
     if (!isolated->has_closed && isolated->failure == BERTH_OK) {
         explain_end(isolated, end);
@@ -367,7 +370,9 @@ static void on_ended(struct child *child, const struct child_end *end)
     else
         forward_hold(&isolated->crossing.forward, isolated->reason);
     crossing_end(&isolated->crossing);
-    channel_close(&isolated->channel, on_channel_closed);
+    limits_end(&isolated->limits);
+    if (isolated->channel.is_open)
+        channel_close(&isolated->channel, on_channel_closed);
     child_close(&isolated->child, on_child_closed);
 }
 
@@ -544,7 +549,7 @@ static enum berth_code connect_worker(struct isolated *isolated, int *pair, stru
 {
     char **environment = environment_make(isolated->options.plugin);
     enum berth_code code = child_start(&isolated->child, isolated->crossing.host->loop, isolated->program,
-                                       pair[1], environment, err);
+                                       pair[1], environment, &isolated->limits, err);
     int error;
 
     free(environment);
@@ -554,11 +559,11 @@ static enum berth_code connect_worker(struct isolated *isolated, int *pair, stru
         return code;
     }
     isolated->child_has_ended = false;
-    isolated->open_parts = 2;
     error = channel_open(&isolated->channel, isolated->crossing.host->loop, pair[0]);
+    isolated->open_parts = error == 0 ? 2 : 1;
     if (error != 0)
-        /* The loop could watch two descriptors of the child just before. */
-        abort();
+        /* Its end follows, and is told as that of any worker. */
+        kill_for(isolated, "was killed: the daemon could not watch its connection: %s", strerror(-error));
     return BERTH_OK;
 }
 
@@ -577,14 +582,22 @@ static enum berth_code start_worker(struct isolated *isolated, struct berth_erro
     isolated->fault[0] = '\0';
     isolated->has_closed = false;
     isolated->pinged_ns = 0;
-    code = connect_worker(isolated, pair, err);
-    if (code != BERTH_OK)
+    code = limits_begin(&isolated->limits, &isolated->sandbox.wanted, err);
+    if (code == BERTH_OK) {
+        code = connect_worker(isolated, pair, err);
+    } else {
+        close(pair[0]);
+        close(pair[1]);
+    }
+    if (code != BERTH_OK) {
+        limits_end(&isolated->limits);
         return code;
+    }
     isolated->state = ISOLATED_STARTING;
     isolated->started_ns = uv_hrtime();
-    isolated->memory_kills = memory_kills_count();
     show_process(isolated);
-    send_start(isolated);
+    if (isolated->channel.is_open)
+        send_start(isolated);
     await(isolated, BERTH_STEP_INIT);
     return BERTH_OK;
 }
@@ -732,6 +745,7 @@ static void show_sandbox(struct isolated *isolated)
 {
     struct berth_isolation *shown = &isolated->shown;
 
+    limits_prepare();
     sandbox_kernel_ask(&isolated->kernel);
     sandbox_judge(&isolated->sandbox.wanted, &isolated->kernel, &isolated->report);
     for (size_t i = 0; i < SANDBOX_PROMISES; i++) {

@@ -910,18 +910,34 @@ static void a_dead_parent_is_noticed(void **state)
 
 static const struct sandbox_kernel best = {
     .landlock_abi = 7, .has_seccomp = true, .can_set_user = true, .can_make_namespaces = true};
+/* With a control group that was delegated. */
+static const struct sandbox_kernel grouped = {.landlock_abi = 7,
+                                              .has_seccomp = true,
+                                              .can_set_user = true,
+                                              .can_make_namespaces = true,
+                                              .group_limits = CONTROL_GROUP_MEMORY | CONTROL_GROUP_TASKS |
+                                                              CONTROL_GROUP_CPU};
 
 static void the_strictest_sandbox_of_the_best_kernel_is_tight(void **state)
 {
-    const struct sandbox_wanted wanted = {
-        .has_user = true, .user = 990, .group = 990, .memory_bytes = 1u << 28, .tasks = 64};
+    const struct sandbox_wanted wanted = {.has_user = true,
+                                          .user = 990,
+                                          .group = 990,
+                                          .memory_bytes = 1u << 28,
+                                          .tasks = 64,
+                                          .cpu_percent = 50};
     struct sandbox_report report;
 
-    sandbox_judge(&wanted, &best, &report);
+    sandbox_judge(&wanted, &grouped, &report);
     assert_int_equal(report.exposure, 0);
     assert_int_equal(report.missing_count, 0);
     assert_string_equal(sandbox_exposure_name(report.exposure), "tight");
+    assert_string_equal(report.items[SANDBOX_MEMORY].text,
+                        "at most 256 MiB of memory, shared memory and files in memory included");
+    assert_string_equal(report.items[SANDBOX_CPU].text, "at most 50 % of one CPU");
+    sandbox_judge(&wanted, &best, &report);
     assert_string_equal(report.items[SANDBOX_MEMORY].text, "at most 256 MiB of memory");
+    assert_int_equal(report.items[SANDBOX_CPU].verdict, SANDBOX_MISSING);
 }
 
 static void the_weights_add_up_to_a_hundred(void **state)
@@ -967,6 +983,11 @@ static void limits_that_cannot_hold_are_not_promised(void **state)
     assert_int_equal(report.items[SANDBOX_TASKS].verdict, SANDBOX_MISSING);
     sandbox_judge(&many, &best, &report);
     assert_int_equal(report.items[SANDBOX_MEMORY].verdict, SANDBOX_MISSING);
+    /* A group counts root's tasks, and all processes together. */
+    sandbox_judge(&as_root, &grouped, &report);
+    assert_int_equal(report.items[SANDBOX_TASKS].verdict, SANDBOX_KEPT);
+    sandbox_judge(&many, &grouped, &report);
+    assert_int_equal(report.items[SANDBOX_MEMORY].verdict, SANDBOX_KEPT);
 }
 
 static void a_group_that_cannot_be_had_is_missed(void **state)
