@@ -22,7 +22,7 @@ static asked_function *const functions[] = {
 static void send_answer(struct crossing *crossing, uint32_t number, enum berth_code code,
                         const struct berth_error *error, const struct packet_writer *answer)
 {
-    struct packet_writer *writer = channel_write(crossing->channel);
+    struct packet_writer *writer = channel_write(crossing->channel, crossing->number);
 
     packet_begin(writer, PACKET_ANSWER, 0, 0);
     packet_put_u32(writer, number);

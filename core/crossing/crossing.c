@@ -40,7 +40,6 @@ void crossing_init(struct crossing *crossing)
     crossing->service_count = plugin->service_count;
     for (size_t i = 0; i < plugin->service_count; i++)
         crossing->services[i] = memory_or_abort(forward_create_service(&plugin->services[i]));
-    crossing->forward.channel = crossing->channel;
     crossing->forward.uri = plugin->uri;
 }
 
@@ -59,6 +58,8 @@ void crossing_begin(struct crossing *crossing, const struct berth_host *host)
     metrics_forget(crossing);
     crossing->host = crossing->requests.host = host;
     crossing->requests.channel = crossing->channel;
+    crossing->forward.channel = crossing->channel;
+    crossing->requests.number = crossing->forward.number = crossing->number;
 }
 
 static void on_tick(uv_timer_t *timer)

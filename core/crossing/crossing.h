@@ -32,6 +32,8 @@ struct crossing_series;
 struct crossing {
     const struct manifest_plugin *plugin;
     struct channel *channel;
+    /** The plugin's in the worker that the channel leads to. */
+    uint16_t number;
     /** From the plugin's init until its close. */
     const struct berth_host *host;
 
@@ -89,7 +91,7 @@ void crossing_log(struct crossing *crossing, enum berth_log_level level, const c
                   const char *text);
 /** The plugin's init begins, with this host; NULL: its close has ended. */
 void crossing_begin(struct crossing *crossing, const struct berth_host *host);
-/** Takes one packet of the worker; breaks the channel if it is of a kind that a worker does not send. */
+/** Takes one packet of the plugin; breaks the channel if it is of a kind that a worker does not send. */
 void crossing_take(struct crossing *crossing, const struct packet *packet);
 /** The worker is gone: gives back what it had of the daemon. The host is still there. */
 void crossing_end(struct crossing *crossing);

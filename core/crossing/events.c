@@ -41,7 +41,8 @@ static void end_subscription(struct crossing_subscription *subscription)
 static void fail_subscription(struct crossing_subscription *subscription, enum berth_code code,
                               const char *message)
 {
-    struct packet_writer *writer = channel_write(subscription->crossing->channel);
+    struct packet_writer *writer =
+        channel_write(subscription->crossing->channel, subscription->crossing->number);
 
     packet_begin(writer, PACKET_EVENTS_ENDED, 0, 0);
     packet_put_u32(writer, subscription->number);
@@ -71,7 +72,7 @@ static void on_event(void *context, const struct berth_event *event)
                           "more than 16 MiB of events are queued for the process of an isolated plugin");
         return;
     }
-    writer = channel_write(subscription->crossing->channel);
+    writer = channel_write(subscription->crossing->channel, subscription->crossing->number);
     before = writer->length;
     packet_begin(writer, PACKET_EVENT, 0, 0);
     packet_put_u32(writer, subscription->number);

@@ -115,9 +115,11 @@ static void drop(struct remote *remote)
 
 static struct packet_writer *begin(struct remote *remote, enum packet_type type, unsigned flags)
 {
-    struct packet_writer *writer = remote->is_held ? &remote->held : channel_write(remote->forward->channel);
+    struct forward *forward = remote->forward;
+    struct packet_writer *writer =
+        remote->is_held ? &remote->held : channel_write(forward->channel, forward->number);
 
-    remote->forward->held_bytes -= remote->is_held ? writer->length : 0;
+    forward->held_bytes -= remote->is_held ? writer->length : 0;
     packet_begin(writer, type, flags, remote->number);
     return writer;
 }
@@ -198,6 +200,7 @@ static void on_start(struct berth_call *call)
     call->state = remote;
     if (forward->state == FORWARD_HELD) {
         remote->is_held = true;
+        remote->held.plugin = forward->number;
         forward->held_calls++;
     }
     writer = begin(remote, PACKET_CALL, 0);
@@ -334,7 +337,8 @@ void forward_open(struct forward *forward)
             berth_call_finish(remote->call, BERTH_RESOURCE_EXHAUSTED, "out of memory");
             continue;
         }
-        packet_put_raw(channel_write(forward->channel), remote->held.bytes, remote->held.length);
+        packet_put_raw(channel_write(forward->channel, forward->number), remote->held.bytes,
+                       remote->held.length);
         stop_holding(remote);
     }
 }

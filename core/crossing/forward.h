@@ -25,6 +25,8 @@ struct forward {
         FORWARD_OPEN,
     } state;
     struct channel *channel;
+    /** The plugin's in its worker. */
+    uint16_t number;
     const char *uri;
     char reason[BERTH_ERROR_MAX];
     struct remote **remotes;

@@ -59,7 +59,7 @@ static bool make_slot(struct requests *requests, size_t slot)
 
 static struct packet_writer *begin(struct request *request, enum packet_type type)
 {
-    struct packet_writer *writer = channel_write(request->requests->channel);
+    struct packet_writer *writer = channel_write(request->requests->channel, request->requests->number);
 
     packet_begin(writer, type, PACKET_OUTGOING, request->number);
     return writer;
@@ -78,7 +78,7 @@ static void leave(struct request *request)
 
 static void say_end(struct requests *requests, uint32_t number, enum berth_code code, const char *message)
 {
-    struct packet_writer *writer = channel_write(requests->channel);
+    struct packet_writer *writer = channel_write(requests->channel, requests->number);
 
     packet_begin(writer, PACKET_END, PACKET_OUTGOING, number);
     packet_put_u32(writer, (uint32_t)code);

@@ -17,6 +17,8 @@ struct request;
 /** All such calls of one plugin. Zero-initialise, and set the first part. */
 struct requests {
     struct channel *channel;
+    /** The plugin's in its worker. */
+    uint16_t number;
     /** NULL where no call may be made. */
     const struct berth_host *host;
     /** By the slot of their number. */

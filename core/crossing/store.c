@@ -291,7 +291,7 @@ static enum berth_code on_change(struct berth_store_update *update, struct berth
 
 static void say_end(struct crossing *crossing, uint32_t number, enum berth_code code, const char *message)
 {
-    struct packet_writer *writer = channel_write(crossing->channel);
+    struct packet_writer *writer = channel_write(crossing->channel, crossing->number);
 
     packet_begin(writer, PACKET_STORE_COMMITTED, 0, 0);
     packet_put_u32(writer, number);

@@ -29,10 +29,6 @@ struct kept {
     char bytes[];
 };
 
-static size_t kept_bytes;
-/* Taken, and not given back yet. */
-static uint32_t owed;
-
 static struct inside *of_instance(void *instance, const char *function, struct berth_error *err)
 {
     struct used_interface *used = instance;
@@ -145,10 +141,11 @@ static void *copy(char **at, const void *bytes, size_t length)
 
 static const struct berth_event *keep(void *instance, const struct berth_event *event)
 {
+    struct inside *inside = ((struct used_interface *)instance)->inside;
     size_t name = strlen(event->namespace_name) + 1, topic = strlen(event->topic) + 1;
     size_t type = strlen(event->type_url) + 1;
     size_t size = sizeof(struct kept) + name + topic + type + event->value_length + event->envelope_length;
-    struct kept *kept = size <= KEPT_MAX - kept_bytes ? malloc(size) : NULL;
+    struct kept *kept = size <= KEPT_MAX - inside->events_kept ? malloc(size) : NULL;
     char *at;
 
     if (kept == NULL)
@@ -161,7 +158,7 @@ static const struct berth_event *keep(void *instance, const struct berth_event *
     kept->event.type_url = copy(&at, event->type_url, type);
     kept->event.value = copy(&at, event->value, event->value_length);
     kept->event.envelope = copy(&at, event->envelope, event->envelope_length);
-    kept_bytes += size;
+    inside->events_kept += size;
     return &kept->event;
 }
 
@@ -169,7 +166,7 @@ static void release(void *instance, const struct berth_event *event)
 {
     struct kept *kept = CONTAINER_OF(event, struct kept, event);
 
-    kept_bytes -= kept->size;
+    ((struct used_interface *)instance)->inside->events_kept -= kept->size;
     free(kept);
 }
 
@@ -205,13 +202,13 @@ static void give_back(struct inside *inside, size_t bytes)
 {
     struct packet_writer *writer;
 
-    owed += (uint32_t)bytes;
-    if (owed < CREDIT_PIECE)
+    inside->events_owed += (uint32_t)bytes;
+    if (inside->events_owed < CREDIT_PIECE)
         return;
     writer = table_begin(inside, PACKET_EVENTS_CREDIT);
-    packet_put_u32(writer, owed);
+    packet_put_u32(writer, inside->events_owed);
     packet_end(writer);
-    owed = 0;
+    inside->events_owed = 0;
 }
 
 void events_take(struct inside *inside, const struct packet *packet, struct packet_reader *reader)
@@ -223,7 +220,7 @@ void events_take(struct inside *inside, const struct packet *packet, struct pack
     event_get_content(reader, &event);
     event.envelope = packet_get_bytes(reader, &event.envelope_length);
     if (reader->is_bad) {
-        channel_break(&inside->channel, "sent a malformed event");
+        channel_break(&inside->process->channel, "sent a malformed event");
         return;
     }
     /* It may have crossed with the end of the subscription. */
@@ -239,7 +236,7 @@ void events_take_end(struct inside *inside, const struct packet *packet, struct 
     const char *message = packet_get_text(reader);
 
     if (reader->is_bad || code > BERTH_UNAUTHENTICATED)
-        channel_break(&inside->channel, "ended a subscription with a malformed packet");
+        channel_break(&inside->process->channel, "ended a subscription with a malformed packet");
     else if (subscription != NULL && subscription->on_failed != NULL)
         subscription->on_failed(subscription->failed_context, (enum berth_code)code, message);
 }

@@ -2,20 +2,15 @@
 /* Hands a plugin a host that is made of packets to the daemon, and takes it through its steps. */
 #include "inside.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <sdk/base/container_of.h>
+#include <sdk/base/memory.h>
 
+#include "loaded.h"
 #include "prepare.h"
-
-/* How long the last packet may take to be sent. */
-#define LAST_WORDS_MS 1000
 
 /* Functions of the host that nothing crosses for */
 
@@ -83,16 +78,15 @@ static enum berth_code open_services(struct inside *inside, struct berth_error *
     return BERTH_OK;
 }
 
-/* Nothing is undone: the process ends with what it has. */
-_Noreturn static void leave(struct inside *inside)
+/* The last that the daemon hears of it. Its code may still be on the stack or wait for something: whatever it
+ * does from here on goes nowhere. */
+static void end_plugin(struct inside *inside, enum berth_step step, enum berth_code code, const char *message)
 {
-    struct pollfd socket = {.fd = inside->channel.fd, .events = POLLOUT};
-
-    channel_flush(&inside->channel);
-    for (int i = 0; i < 10 && channel_queued(&inside->channel) > 0; i++)
-        if (poll(&socket, 1, LAST_WORDS_MS / 10) > 0)
-            channel_flush(&inside->channel);
-    _exit(0);
+    mailbox_close(inside->table.mailbox, false);
+    outbound_close(inside, false);
+    metrics_stop(inside);
+    send_end(inside, step, code, message);
+    inside->is_over = true;
 }
 
 static void end_step(struct inside *inside, enum berth_code code, void *instance, const char *message)
@@ -110,9 +104,10 @@ static void end_step(struct inside *inside, enum berth_code code, void *instance
     if (step == BERTH_STEP_SERVE || (step == BERTH_STEP_INIT && !BERTH_HAS(inside->plugin, serve)))
         inside->takes_holds = false;
     metrics_send(inside, false);
-    send_end(inside, step, code, message);
     if (step == BERTH_STEP_CLOSE || (step == BERTH_STEP_INIT && code != BERTH_OK))
-        leave(inside);
+        end_plugin(inside, step, code, message);
+    else
+        send_end(inside, step, code, message);
 }
 
 static void host_complete(const struct berth_host *table, enum berth_step step, enum berth_code code,
@@ -151,7 +146,7 @@ static enum berth_code call_step(struct inside *inside, enum berth_step step, vo
     case BERTH_STEP_CLOSE:
         /* What was posted before comes first, and nothing after it. */
         mailbox_close(inside->table.mailbox, true);
-        outbound_close(inside);
+        outbound_close(inside, true);
         return BERTH_HAS(plugin, close) ? plugin->close(&inside->table, inside->instance, err) : BERTH_OK;
     }
     return BERTH_INTERNAL;
@@ -210,32 +205,28 @@ static void take_step(struct inside *inside, const struct packet *packet, struct
     uint8_t step = packet_get_u8(reader);
 
     if (reader->is_bad || step > BERTH_STEP_CLOSE || step == BERTH_STEP_INIT || !inside->is_ready)
-        channel_break(&inside->channel, "requested an unknown step");
+        channel_break(&inside->process->channel, "requested an unknown step");
     /* A close does not wait for a step that never completes. */
     else if (inside->step < 0 || step == BERTH_STEP_CLOSE)
         begin_step(inside, (enum berth_step)step, NULL);
-}
-
-static void take_ping(struct inside *inside, const struct packet *packet, struct packet_reader *reader)
-{
-    packet_end(table_begin(inside, PACKET_PONG));
 }
 
 /* By the type of a packet that belongs to no call; NULL where only a worker sends it. */
 static void (*const takers[])(struct inside *inside, const struct packet *packet,
                               struct packet_reader *reader) = {
     [PACKET_STEP] = take_step,
-    [PACKET_PING] = take_ping,
     [PACKET_EVENT] = events_take,
     [PACKET_EVENTS_ENDED] = events_take_end,
     [PACKET_STORE_COMMITTED] = store_take_committed,
 };
 
-static void on_packet(struct channel *channel, const struct packet *packet)
+void inside_take(struct inside *inside, const struct packet *packet)
 {
-    struct inside *inside = CONTAINER_OF(channel, struct inside, channel);
     struct packet_reader reader;
 
+    /* It may have crossed with the end of the plugin. */
+    if (inside->is_over)
+        return;
     packet_reader_init(&reader, packet);
     if (packet->call != 0 && (packet->flags & PACKET_OUTGOING) != 0)
         outbound_take(inside, packet);
@@ -244,13 +235,7 @@ static void on_packet(struct channel *channel, const struct packet *packet)
     else if (packet->type < sizeof(takers) / sizeof(takers[0]) && takers[packet->type] != NULL)
         takers[packet->type](inside, packet, &reader);
     else
-        channel_break(channel, "sent a packet of a kind that only a worker sends");
-}
-
-/* The daemon is gone, or asks for nothing that can be done: there is nobody to tell. */
-static void on_broken(struct channel *channel, const char *reason)
-{
-    _exit(1);
+        channel_break(&inside->process->channel, "sent a packet of a kind that only a worker sends");
 }
 
 static void on_misuse(void *context, const void *owner, const struct berth_call *call, const char *what,
@@ -262,33 +247,6 @@ static void on_misuse(void *context, const void *owner, const struct berth_call 
     log_say(context, BERTH_LOG_WARN, text);
 }
 
-static void visit_nobody(const struct berth_inspect *inspect,
-                         bool (*on_plugin)(void *context, const struct berth_plugin_info *info),
-                         void *context)
-{
-}
-
-/* Of the daemon a plugin sees what does not change. */
-static void fill_inspect(struct inside *inside)
-{
-    const struct worker_start *start = inside->start;
-
-    inside->daemon = (struct berth_daemon_info){
-        .size = sizeof(inside->daemon),
-        .version = start->daemon_version,
-        .revision = start->daemon_revision,
-        .root = start->daemon_root,
-        .state = start->daemon_state,
-        .pid = start->daemon_pid,
-        .ready = true,
-    };
-    inside->inspect = (struct berth_inspect){
-        .size = offsetof(struct berth_inspect, watch),
-        .each = visit_nobody,
-        .daemon = &inside->daemon,
-    };
-}
-
 static void fill_table(struct inside *inside, const struct berth_settings *settings)
 {
     inside->table = (struct berth_host){
@@ -297,16 +255,16 @@ static void fill_table(struct inside *inside, const struct berth_settings *setti
         .type = inside->start->type,
         .id = inside->start->id,
         .generation = 1,
-        .loop = &inside->loop,
+        .loop = &inside->process->loop,
         .settings = settings,
         .router = router_interface(inside->router),
-        .inspect = &inside->inspect,
+        .inspect = &inside->process->inspect,
         .root_dir = host_root_dir,
         .state_dir = host_state_dir,
         .intercept = host_intercept,
         .admit = host_admit,
         .complete = host_complete,
-        .mailbox = mailbox_create(&inside->mailroom, inside),
+        .mailbox = mailbox_create(&inside->process->mailroom, inside),
     };
     conditions_fill(&inside->table);
     holds_fill(&inside->table);
@@ -316,44 +274,58 @@ static void fill_table(struct inside *inside, const struct berth_settings *setti
     outbound_fill(inside);
 }
 
-_Noreturn void inside_run(int fd, const struct berth_plugin *plugin, const struct worker_start *start,
-                          const struct berth_settings *settings)
+/* The packet's body, which its texts and its settings borrow from, for as long as the process lives. */
+static bool read_start(const struct packet *packet, struct plugin_start *start, struct carried **ret_settings)
 {
-    static struct inside inside;
+    void *body = malloc(packet->length + 1);
+    struct packet_reader reader;
+    struct packet kept = *packet;
 
-    inside.start = start;
-    inside.plugin = plugin;
-    inside.thread = pthread_self();
-    inside.step = -1;
-    inside.takes_holds = true;
-    inside.channel.on_packet = on_packet;
-    inside.channel.on_broken = on_broken;
-    inside.router = router_create();
-    if (inside.router == NULL || uv_loop_init(&inside.loop) != 0)
-        inside_refuse(fd, BERTH_RESOURCE_EXHAUSTED, "cannot create its event loop");
-    if (channel_open(&inside.channel, &inside.loop, fd) != 0 ||
-        !served_init(&inside.served, &inside.channel, inside.router))
-        _exit(1);
-    router_observe(inside.router, &(struct router_observer){.context = &inside, .on_misuse = on_misuse});
-    mailroom_init(&inside.mailroom, &inside.loop);
-    inside.lines = mailbox_create(&inside.mailroom, &inside);
-    fill_inspect(&inside);
-    fill_table(&inside, settings);
-    start_plugin(&inside);
-    uv_run(&inside.loop, UV_RUN_DEFAULT);
-    _exit(1);
+    if (body == NULL)
+        return false;
+    memcpy(body, packet->body, packet->length);
+    kept.body = body;
+    packet_reader_init(&reader, &kept);
+    if (plugin_start_read(&reader, start, ret_settings))
+        return true;
+    free(body);
+    return false;
 }
 
-_Noreturn void inside_refuse(int fd, enum berth_code code, const char *reason)
+static struct inside *create(struct process *process, const struct packet *packet,
+                             const struct plugin_start *start, const struct berth_settings *settings)
 {
-    struct packet_writer writer = {0};
+    struct inside *inside = memory_allocate(1, sizeof(*inside));
 
-    packet_begin(&writer, PACKET_STEP_ENDED, 0, 0);
-    packet_put_u8(&writer, BERTH_STEP_INIT);
-    packet_put_u32(&writer, (uint32_t)code);
-    packet_put_text(&writer, reason);
-    packet_end(&writer);
-    if (!writer.is_bad)
-        send(fd, writer.bytes, writer.length, MSG_NOSIGNAL);
-    _exit(0);
+    inside->process = process;
+    inside->number = packet->plugin;
+    inside->start = start;
+    inside->step = BERTH_STEP_INIT;
+    inside->takes_holds = true;
+    inside->router = memory_or_abort(router_create());
+    if (!served_init(&inside->served, &process->channel, inside->number, inside->router))
+        abort();
+    router_observe(inside->router, &(struct router_observer){.context = inside, .on_misuse = on_misuse});
+    inside->lines = mailbox_create(&process->mailroom, inside);
+    fill_table(inside, settings);
+    return inside;
+}
+
+void inside_start(struct process *process, const struct packet *packet, struct inside **ret_plugin)
+{
+    struct plugin_start *start = memory_allocate(1, sizeof(*start));
+    struct berth_error error = {.message = ""};
+    struct carried *settings;
+
+    if (!read_start(packet, start, &settings)) {
+        free(start);
+        channel_break(&process->channel, "sent a plugin that cannot be read");
+        return;
+    }
+    *ret_plugin = create(process, packet, start, carried_settings(settings));
+    (*ret_plugin)->plugin = loaded_find(start, &error);
+    if ((*ret_plugin)->plugin != NULL)
+        start_plugin(*ret_plugin);
+    else
+        end_plugin(*ret_plugin, BERTH_STEP_INIT, BERTH_UNAVAILABLE, error.message);
 }

@@ -4,20 +4,16 @@
 #ifndef CORE_INSIDE_INSIDE_H
 #define CORE_INSIDE_INSIDE_H
 
-#include <core/module/module.h>
-#include <core/wire/start.h>
+#include "process.h"
 
 /**
- * Runs a loaded plugin until the daemon has it closed or is gone. Ends the process.
+ * Loads a plugin and begins its init; how it ends, the daemon is told.
  *
- * @param fd        the connection to the daemon.
- * @param table     of the loaded module.
- * @param start     lives as long as the process, and so do the settings.
+ * @param packet        PACKET_PLUGIN. One that cannot be read breaks the channel.
+ * @param ret_plugin    set before any code of the plugin runs, unless the channel is broken; never freed.
  */
-_Noreturn void inside_run(int fd, const struct berth_plugin *table, const struct worker_start *start,
-                          const struct berth_settings *settings);
-
-/** Says that the plugin cannot run, and why. Ends the process. */
-_Noreturn void inside_refuse(int fd, enum berth_code code, const char *reason);
+void inside_start(struct process *process, const struct packet *packet, struct inside **ret_plugin);
+/** Takes a packet for the plugin. One that the daemon does not send breaks the channel. */
+void inside_take(struct inside *inside, const struct packet *packet);
 
 #endif

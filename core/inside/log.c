@@ -13,8 +13,11 @@ struct line {
 
 static void send_line(struct inside *inside, enum berth_log_level level, const char *text)
 {
-    struct packet_writer *writer = table_begin(inside, PACKET_LOG);
+    struct packet_writer *writer;
 
+    if (inside->is_over)
+        return;
+    writer = table_begin(inside, PACKET_LOG);
     packet_put_u8(writer, (uint8_t)level);
     packet_put_text(writer, text);
     packet_end(writer);
@@ -33,7 +36,7 @@ void log_say(struct inside *inside, enum berth_log_level level, const char *text
     size_t length = strnlen(text, BERTH_LOG_MAX - 1);
     struct line *line;
 
-    if (pthread_equal(pthread_self(), inside->thread)) {
+    if (pthread_equal(pthread_self(), inside->process->thread)) {
         send_line(inside, level, text);
         return;
     }

@@ -116,9 +116,15 @@ static void start_timer(struct inside *inside)
     if (inside->metrics.has_timer)
         return;
     inside->metrics.has_timer = true;
-    uv_timer_init(&inside->loop, &inside->metrics.timer);
+    uv_timer_init(&inside->process->loop, &inside->metrics.timer);
     uv_unref((uv_handle_t *)&inside->metrics.timer);
     uv_timer_start(&inside->metrics.timer, on_timer, SEND_MS, SEND_MS);
+}
+
+void metrics_stop(struct inside *inside)
+{
+    if (inside->metrics.has_timer)
+        uv_timer_stop(&inside->metrics.timer);
 }
 
 /* The interface */

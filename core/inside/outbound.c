@@ -46,7 +46,7 @@ static void drop(struct request *request)
 
 static struct packet_writer *begin(struct request *request, enum packet_type type, unsigned flags)
 {
-    struct packet_writer *writer = channel_write(&request->inside->channel);
+    struct packet_writer *writer = channel_write(&request->inside->process->channel, request->inside->number);
 
     packet_begin(writer, type, flags | PACKET_OUTGOING, request->number);
     return writer;
@@ -75,11 +75,9 @@ static struct request *add(struct inside *inside)
 
 /* What the engine takes for a router */
 
-static struct inside *the_inside;
-
 static struct berth_call *open_call(const struct berth_router *router, const struct berth_call_request *call)
 {
-    struct request *request = add(the_inside);
+    struct request *request = add(CONTAINER_OF(router, struct inside, requests.daemon));
     struct packet_writer *writer;
 
     if (request == NULL) {
@@ -173,7 +171,7 @@ static void take_message(struct request *request, const struct packet *packet)
 
     if (code != BERTH_OK) {
         /* The daemon sends no more than was welcome. */
-        channel_break(&request->inside->channel, "sent more replies than there was room for");
+        channel_break(&request->inside->process->channel, "sent more replies than there was room for");
         return;
     }
     request->owed += packet->length;
@@ -188,7 +186,7 @@ static void take_pair(struct request *request, const struct packet *packet, stru
     const void *value = packet_get_bytes(reader, &length);
 
     if (reader->is_bad)
-        channel_break(&request->inside->channel, "sent a header that cannot be read");
+        channel_break(&request->inside->process->channel, "sent a header that cannot be read");
     else if (packet->type == PACKET_HEADER)
         request->ops->add_header(request->stream, key, value, length);
     else
@@ -235,7 +233,7 @@ void outbound_take(struct inside *inside, const struct packet *packet)
     else if (packet->type == PACKET_END)
         take_end(request, &reader);
     else
-        channel_break(&inside->channel, "sent a packet that belongs to no call");
+        channel_break(&inside->process->channel, "sent a packet that belongs to no call");
 }
 
 /* The host's function */
@@ -252,16 +250,16 @@ static enum berth_code host_start_outgoing(const struct berth_host *table,
                : BERTH_FAILED_PRECONDITION;
 }
 
-void outbound_close(struct inside *inside)
+void outbound_close(struct inside *inside, bool tells)
 {
-    outgoing_caller_close(&inside->requests.caller, true);
+    outgoing_caller_close(&inside->requests.caller, tells);
 }
 
 void outbound_fill(struct inside *inside)
 {
-    the_inside = inside;
-    outgoings_init(&inside->requests.room, inside->router, &inside->loop, REST);
-    inside->requests.room.calls = &daemon_router;
+    outgoings_init(&inside->requests.room, inside->router, &inside->process->loop, REST);
+    inside->requests.daemon = daemon_router;
+    inside->requests.room.calls = &inside->requests.daemon;
     outgoing_caller_init(&inside->requests.caller, &inside->requests.room, inside->start->uri, inside);
     inside->table.start_outgoing = host_start_outgoing;
 }

@@ -104,7 +104,7 @@ void prepare_start(struct inside *inside, void (*on_done)(struct inside *inside)
         .state_dir = prepare_state_dir,
         .is_cancelled = prepare_is_cancelled,
     };
-    uv_async_init(&inside->loop, &inside->prepare.done, on_prepared);
+    uv_async_init(&inside->process->loop, &inside->prepare.done, on_prepared);
     if (uv_thread_create(&inside->prepare.thread, run_prepare, inside) == 0)
         return;
     uv_close((uv_handle_t *)&inside->prepare.done, NULL);

@@ -92,7 +92,7 @@ static void drop(struct berth_stream *stream)
 
 static struct packet_writer *begin(struct berth_stream *stream, enum packet_type type, unsigned flags)
 {
-    struct packet_writer *writer = channel_write(stream->served->channel);
+    struct packet_writer *writer = channel_write(stream->served->channel, stream->served->number);
 
     packet_begin(writer, type, flags, stream->number);
     return writer;
@@ -458,12 +458,13 @@ static enum berth_code on_start(void *self, struct berth_call *call, void **ret_
     return BERTH_OK;
 }
 
-bool served_init(struct served *served, struct channel *channel, struct router *router)
+bool served_init(struct served *served, struct channel *channel, uint16_t number, struct router *router)
 {
     static const struct berth_interceptor interceptor = {
         .size = sizeof(interceptor), .name = "daemon", .on_start = on_start};
 
-    *served = (struct served){.channel = channel, .router = router, .calls = router_interface(router)};
+    *served = (struct served){
+        .channel = channel, .number = number, .router = router, .calls = router_interface(router)};
     return router_add_interceptor(router, &interceptor, served, 0, served, NULL) == BERTH_OK;
 }
 

@@ -11,6 +11,8 @@ struct berth_stream;
 /** Embedded by the owner. */
 struct served {
     struct channel *channel;
+    /** The plugin's in its worker. */
+    uint16_t number;
     struct router *router;
     const struct berth_router *calls;
     /** By the low half of a call's number. */
@@ -22,7 +24,7 @@ struct served {
 };
 
 /** Both are borrowed. @return false without memory. */
-bool served_init(struct served *served, struct channel *channel, struct router *router);
+bool served_init(struct served *served, struct channel *channel, uint16_t number, struct router *router);
 /** Cancels what is open. */
 void served_finish(struct served *served);
 /** Takes a packet that belongs to a call. Breaks the channel where the daemon broke the protocol. */

@@ -39,9 +39,6 @@ struct used_store {
     struct used_store *next;
 };
 
-/* Those of this process, of which there is one. */
-static struct used_store *stores;
-
 static void put_bytes(struct packet_writer *writer, struct berth_store_bytes bytes)
 {
     packet_put_bytes(writer, bytes.data, bytes.length);
@@ -262,12 +259,12 @@ void store_take_committed(struct inside *inside, const struct packet *packet, st
     uint32_t number = packet_get_u32(reader), code = packet_get_u32(reader);
     const char *message = packet_get_text(reader);
 
-    for (struct used_store *store = stores; store != NULL && !reader->is_bad; store = store->next)
+    for (struct used_store *store = inside->stores; store != NULL && !reader->is_bad; store = store->next)
         if (store->commits == number && code <= BERTH_UNAUTHENTICATED) {
             berth_store_committed(store->core, (enum berth_code)code, message);
             return;
         }
-    channel_break(&inside->channel, "ended an unknown store change");
+    channel_break(&inside->process->channel, "ended an unknown store change");
 }
 
 /* The table: the library's, without what cannot cross. */
@@ -312,7 +309,7 @@ void *store_create(struct used_interface *used, struct packet_reader *reader)
     store->used = used;
     store->core = memory_or_abort(berth_store_core_create(used->inside->table.loop, &engine, store, &limits));
     berth_store_core_watch_snapshots(store->core, &used->inside->table);
-    store->next = stores;
-    stores = store;
+    store->next = used->inside->stores;
+    used->inside->stores = store;
     return store;
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host table that a plugin is handed in its worker. One kind of what crosses is one file: it fills in its
- * functions, which write packets, and takes the packets that answer them.
+ * The host table that a plugin is handed in its worker, which may run several. One kind of what crosses is
+ * one file: it fills in its functions, which write packets, and takes the packets that answer them.
  */
 #ifndef CORE_INSIDE_TABLE_H
 #define CORE_INSIDE_TABLE_H
 
-#include <pthread.h>
 #include <sys/queue.h>
 
 #include <berth/types/deprecations.h>
@@ -15,34 +14,36 @@
 #include <berth/types/opt.h>
 #include <berth/types/store.h>
 
-#include <core/life/mailbox.h>
 #include <core/wire/ask.h>
-#include <core/wire/start.h>
 #include <sdk/base/container_of.h>
 #include <sdk/calls/outgoing.h>
 
+#include "process.h"
 #include "served.h"
 
 struct own_collector;
 struct own_series;
 struct request;
+struct used_store;
 
 /** One plugin in its worker. It belongs to the thread of its loop, except where it says otherwise. */
 struct inside {
     struct berth_host table;
-    const struct worker_start *start;
+    /** Whose it is, with all other plugins. */
+    struct process *process;
+    /** The daemon's for it, in all of its packets. */
+    uint16_t number;
+    const struct plugin_start *start;
     const struct berth_plugin *plugin;
-    /** The loop's. */
-    pthread_t thread;
-    uv_loop_t loop;
-    struct channel channel;
+    /** Its own, as two plugins may have the same service. */
     struct router *router;
     struct served served;
-    struct mailroom mailroom;
     /** Its calls of other services. */
     struct {
         struct outgoings room;
         struct outgoing_caller caller;
+        /** What its calls go to: packets. */
+        struct berth_router daemon;
         struct request *slots[PACKET_OUTGOING_MAX];
         uint32_t next, generation, in_flight;
     } requests;
@@ -55,8 +56,6 @@ struct inside {
     } metrics;
     /** For log lines of other threads. */
     struct berth_mailbox *lines;
-    struct berth_inspect inspect;
-    struct berth_daemon_info daemon;
     void *instance;
     /** The step whose callback runs or is pending; -1: none. */
     int step;
@@ -69,9 +68,15 @@ struct inside {
         char message[BERTH_ERROR_MAX];
     } early;
     bool is_ready, takes_holds;
+    /** It is closed, or was never started: the daemon hears nothing more of it. */
+    bool is_over;
     /** What it uses of other plugins, by the daemon's numbers. */
     struct used_interface *used[ASK_REFS_MAX];
     LIST_HEAD(, berth_subscription) subscriptions;
+    struct used_store *stores;
+    /** Bytes of events that it keeps for later, and of those that it has taken without giving them back. */
+    size_t events_kept;
+    uint32_t events_owed;
     /** Number of the last question, and of the last subscription. */
     uint32_t questions, subscription_count;
     /** The body of the last answer; malloced. */
@@ -97,13 +102,14 @@ static inline struct inside *table_of(const struct berth_host *table)
 
 /**
  * For a function of the table that is for the loop's thread.
- * @return NULL on another one, which is logged, with the reason in `err`; that may be NULL.
+ * @return NULL on another one, which is logged, and for a plugin that is over, with the reason in `err`; that
+ * may be NULL.
  */
 struct inside *table_on_loop(const struct berth_host *table, const char *function, struct berth_error *err);
 /** Begins a packet that belongs to no call. */
 static inline struct packet_writer *table_begin(struct inside *inside, enum packet_type type)
 {
-    struct packet_writer *writer = channel_write(&inside->channel);
+    struct packet_writer *writer = channel_write(&inside->process->channel, inside->number);
 
     packet_begin(writer, type, 0, 0);
     return writer;
@@ -151,6 +157,8 @@ extern const struct berth_metrics used_metrics;
 
 /** Sends what the series have. `collects`: the plugin sets them before, which it does until its close. */
 void metrics_send(struct inside *inside, bool collects);
+/** The plugin is over: nothing is sent any more. */
+void metrics_stop(struct inside *inside);
 
 void used_fill(struct berth_host *table);
 void events_take(struct inside *inside, const struct packet *packet, struct packet_reader *reader);
@@ -167,7 +175,7 @@ void published_say_descriptors(struct inside *inside, const struct berth_service
 void outbound_fill(struct inside *inside);
 /** A packet with PACKET_OUTGOING. */
 void outbound_take(struct inside *inside, const struct packet *packet);
-/** Ends the plugin's calls before its close. */
-void outbound_close(struct inside *inside);
+/** Ends the plugin's calls; more than once is fine. @param tells  the plugin is told of each. */
+void outbound_close(struct inside *inside, bool tells);
 
 #endif

@@ -101,7 +101,7 @@ static void on_turn(uv_idle_t *turn)
         channel_flush(channel);
 }
 
-struct packet_writer *channel_write(struct channel *channel)
+struct packet_writer *channel_write(struct channel *channel, uint16_t plugin)
 {
     if (!channel->is_broken && channel->is_open)
         uv_idle_start(&channel->turn, on_turn);
@@ -111,6 +111,7 @@ struct packet_writer *channel_write(struct channel *channel)
         channel->out.length -= channel->out_start;
         channel->out_start = 0;
     }
+    channel->out.plugin = plugin;
     return &channel->out;
 }
 

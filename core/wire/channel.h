@@ -54,8 +54,11 @@ int channel_open(struct channel *channel, uv_loop_t *loop, int fd);
 /** Stops. on_closed follows from the loop; no other callback does. */
 void channel_close(struct channel *channel, void (*on_closed)(struct channel *channel));
 
-/** Where to write packets; they are sent at the end of this turn of the loop. */
-struct packet_writer *channel_write(struct channel *channel);
+/**
+ * Where to write packets; they are sent at the end of this turn of the loop.
+ * @param plugin  whose packets they are: its number, or 0 for the process.
+ */
+struct packet_writer *channel_write(struct channel *channel, uint16_t plugin);
 /** Bytes that wait to be sent. */
 size_t channel_queued(const struct channel *channel);
 /** Sends what waits, as far as that does not block. For the last words. */

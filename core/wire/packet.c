@@ -13,14 +13,16 @@ enum packet_parsed packet_parse(const uint8_t *bytes, size_t length, struct pack
                                 size_t *ret_bytes)
 {
     uint32_t body, call;
+    uint16_t plugin;
 
     *ret_bytes = PACKET_HEAD;
     if (length < PACKET_HEAD)
         return PACKET_PARTIAL;
     memcpy(&body, bytes, sizeof(body));
+    memcpy(&plugin, bytes + 6, sizeof(plugin));
     memcpy(&call, bytes + 8, sizeof(call));
-    if (body > PACKET_BODY_MAX || bytes[4] < PACKET_START || bytes[4] > PACKET_END || bytes[6] != 0 ||
-        bytes[7] != 0)
+    if (body > PACKET_BODY_MAX || bytes[4] < PACKET_START || bytes[4] >= PACKET_TYPES ||
+        plugin > PACKET_PLUGINS_MAX)
         return PACKET_BAD;
     *ret_bytes = PACKET_HEAD + (size_t)body;
     if (length < *ret_bytes)
@@ -28,6 +30,7 @@ enum packet_parsed packet_parse(const uint8_t *bytes, size_t length, struct pack
     *ret_packet = (struct packet){
         .type = (enum packet_type)bytes[4],
         .flags = bytes[5],
+        .plugin = plugin,
         .call = call,
         .body = bytes + PACKET_HEAD,
         .length = body,
@@ -165,6 +168,7 @@ void packet_begin(struct packet_writer *writer, enum packet_type type, unsigned 
     writer->start = writer->length;
     head[4] = (uint8_t)type;
     head[5] = (uint8_t)flags;
+    memcpy(head + 6, &writer->plugin, sizeof(writer->plugin));
     memcpy(head + 8, &call, sizeof(call));
     packet_put_raw(writer, head, sizeof(head));
 }

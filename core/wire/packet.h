@@ -3,8 +3,12 @@
  * What passes between the daemon and a worker, as bytes: packets of a fixed head and a bounded body. Both
  * sides use this file, and neither trusts a byte of the other.
  *
- *     length of the body  type  flags  0 0  call   (4, 1, 1, 2 and 4 bytes; both run on one machine: its own
- * order)
+ *     length of the body  type  flags  plugin  call   (4, 1, 1, 2 and 4 bytes; both run on one machine: its
+ * own order)
+ *
+ * A worker may run several plugins over one connection. Each has a number from the daemon, which is in all of
+ * its packets: calls, questions and subscriptions are counted by each plugin for itself. Number 0 is that of
+ * the process, and of no plugin.
  */
 #ifndef CORE_WIRE_PACKET_H
 #define CORE_WIRE_PACKET_H
@@ -23,7 +27,10 @@
 #define PACKET_PUBLISHED_MAX 16384u
 
 /** Changes with every change of this file: both sides come from one build. */
-#define PACKET_VERSION 1u
+#define PACKET_VERSION 2u
+
+/** Plugins that one process is told to run, those that have ended included: their numbers are 1 to this. */
+#define PACKET_PLUGINS_MAX 256u
 
 /** Calls that the plugin makes and that are in flight at once. */
 #define PACKET_OUTGOING_MAX 4096u
@@ -34,7 +41,7 @@
 
 enum packet_type {
     /* To the worker */
-    /** What to confine itself to, to load and to start: the first packet, and once. */
+    /** What the process is to confine itself to: the first packet, and once. */
     PACKET_START = 1,
     /** One of enum berth_step, but not init. */
     PACKET_STEP,
@@ -87,6 +94,19 @@ enum packet_type {
     PACKET_COMPRESS,
     /** The handler has finished a call. */
     PACKET_END,
+
+    /* Of a process and its plugins, to the worker */
+    /** A plugin to load and to start: the first packet of its number. Its init ends with PACKET_STEP_ENDED.
+     */
+    PACKET_PLUGIN,
+    /** No plugin is left: the process is to end. */
+    PACKET_LEAVE,
+    /* To the daemon */
+    /** The process cannot confine itself, and ends: a code and a message. Instead of all other packets. */
+    PACKET_REFUSED,
+
+    /** How many there are, with 0, which is none. */
+    PACKET_TYPES,
 };
 
 /** In the flags of PACKET_MESSAGE: nothing follows; it came compressed. */
@@ -100,6 +120,8 @@ enum packet_type {
 struct packet {
     enum packet_type type;
     uint8_t flags;
+    /** Its number; 0: of the process. */
+    uint16_t plugin;
     /** 0: of no call. */
     uint32_t call;
     const uint8_t *body;
@@ -147,6 +169,8 @@ struct packet_writer {
     size_t length, capacity;
     /** The packet being written begins here. */
     size_t start;
+    /** Whose packets are begun. */
+    uint16_t plugin;
     /** Out of memory, or a body too long: what was written is of no use. */
     bool is_bad;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first packet to a worker, written and read. */
+/* The first packets to a worker, written and read. */
 #include "start.h"
 
 #include <stdlib.h>
@@ -38,11 +38,24 @@ static void put_sandbox(struct packet_writer *writer, const struct sandbox_wante
     packet_put_u8(writer, sandbox->is_required);
 }
 
-void worker_start_write(struct packet_writer *writer, const struct worker_start *start,
-                        const struct berth_settings *settings)
+void worker_start_write(struct packet_writer *writer, const struct worker_start *start)
 {
     packet_begin(writer, PACKET_START, 0, 0);
     packet_put_u32(writer, PACKET_VERSION);
+    packet_put_text(writer, start->daemon_version);
+    packet_put_text(writer, start->daemon_revision);
+    packet_put_text(writer, start->daemon_root);
+    packet_put_text(writer, start->daemon_state);
+    packet_put_u64(writer, (uint64_t)start->daemon_pid);
+    packet_put_bytes(writer, &start->kernel, sizeof(start->kernel));
+    put_sandbox(writer, &start->sandbox);
+    packet_end(writer);
+}
+
+void plugin_start_write(struct packet_writer *writer, const struct plugin_start *start,
+                        const struct berth_settings *settings)
+{
+    packet_begin(writer, PACKET_PLUGIN, 0, 0);
     packet_put_text(writer, start->uri);
     packet_put_text(writer, start->type);
     packet_put_text(writer, start->id);
@@ -50,14 +63,7 @@ void worker_start_write(struct packet_writer *writer, const struct worker_start 
     packet_put_bytes(writer, &start->status, sizeof(start->status));
     packet_put_text(writer, start->root);
     packet_put_text(writer, start->state);
-    packet_put_text(writer, start->daemon_version);
-    packet_put_text(writer, start->daemon_revision);
-    packet_put_text(writer, start->daemon_root);
-    packet_put_text(writer, start->daemon_state);
-    packet_put_u64(writer, (uint64_t)start->daemon_pid);
     packet_put_u8(writer, (uint8_t)start->log_level);
-    packet_put_bytes(writer, &start->kernel, sizeof(start->kernel));
-    put_sandbox(writer, &start->sandbox);
     carried_write(writer, settings);
     packet_end(writer);
 }
@@ -125,8 +131,7 @@ static void get_struct(struct packet_reader *reader, void *ret_struct, size_t si
         reader->is_bad = true;
 }
 
-bool worker_start_read(const struct packet *packet, struct worker_start *ret_start,
-                       struct carried **ret_settings)
+bool worker_start_read(const struct packet *packet, struct worker_start *ret_start)
 {
     struct packet_reader reader;
 
@@ -134,26 +139,34 @@ bool worker_start_read(const struct packet *packet, struct worker_start *ret_sta
     packet_reader_init(&reader, packet);
     if (packet->type != PACKET_START || packet_get_u32(&reader) != PACKET_VERSION)
         return false;
-    ret_start->uri = packet_get_text(&reader);
-    ret_start->type = packet_get_text(&reader);
-    ret_start->id = packet_get_text(&reader);
-    ret_start->path = packet_get_text(&reader);
-    get_struct(&reader, &ret_start->status, sizeof(ret_start->status));
-    ret_start->root = packet_get_text(&reader);
-    ret_start->state = packet_get_text(&reader);
     ret_start->daemon_version = packet_get_text(&reader);
     ret_start->daemon_revision = packet_get_text(&reader);
     ret_start->daemon_root = packet_get_text(&reader);
     ret_start->daemon_state = packet_get_text(&reader);
     ret_start->daemon_pid = (int64_t)packet_get_u64(&reader);
-    ret_start->log_level = packet_get_u8(&reader);
     get_struct(&reader, &ret_start->kernel, sizeof(ret_start->kernel));
     get_sandbox(&reader, &ret_start->sandbox);
-    *ret_settings = reader.is_bad ? NULL : carried_read(&reader);
-    if (*ret_settings != NULL && !reader.is_bad && reader.left == 0)
+    if (!reader.is_bad && reader.left == 0)
+        return true;
+    worker_start_finish(ret_start);
+    return false;
+}
+
+bool plugin_start_read(struct packet_reader *reader, struct plugin_start *ret_start,
+                       struct carried **ret_settings)
+{
+    *ret_start = (struct plugin_start){.uri = packet_get_text(reader)};
+    ret_start->type = packet_get_text(reader);
+    ret_start->id = packet_get_text(reader);
+    ret_start->path = packet_get_text(reader);
+    get_struct(reader, &ret_start->status, sizeof(ret_start->status));
+    ret_start->root = packet_get_text(reader);
+    ret_start->state = packet_get_text(reader);
+    ret_start->log_level = packet_get_u8(reader);
+    *ret_settings = reader->is_bad ? NULL : carried_read(reader);
+    if (*ret_settings != NULL && !reader->is_bad && reader->left == 0)
         return true;
     carried_destroy(*ret_settings);
-    worker_start_finish(ret_start);
     return false;
 }
 

@@ -38,6 +38,8 @@
 #define WELL_AFTER_NS UINT64_C(10000000000)
 /* How often a worker that has work is asked whether its loop turns. */
 #define PING_MS 1000
+/* Of the plugin in its process. */
+#define NUMBER 1
 /* Its last chance to end by itself once it has said that it is closed. */
 #define EXIT_MS 1000
 /* Of the daemon's own deadline, so that the reason is ours. */
@@ -421,9 +423,17 @@ static void become_up(struct isolated *isolated)
         berth_report(isolated->crossing.host, BERTH_OK, NULL);
 }
 
+static void say(struct isolated *isolated, enum packet_type type)
+{
+    struct packet_writer *writer = channel_write(&isolated->channel, 0);
+
+    packet_begin(writer, type, 0, 0);
+    packet_end(writer);
+}
+
 static void send_step(struct isolated *isolated, enum berth_step step)
 {
-    struct packet_writer *writer = channel_write(&isolated->channel);
+    struct packet_writer *writer = channel_write(&isolated->channel, NUMBER);
 
     packet_begin(writer, PACKET_STEP, 0, 0);
     packet_put_u8(writer, (uint8_t)step);
@@ -481,6 +491,7 @@ static void take_step_end(struct isolated *isolated, const struct packet *packet
         if (code != BERTH_OK)
             berth_log(isolated->crossing.host, BERTH_LOG_WARN, "close failed: %s: %s", berth_code_name(code),
                       message);
+        say(isolated, PACKET_LEAVE);
         set_timer(isolated, EXIT_MS);
         return;
     }
@@ -488,14 +499,41 @@ static void take_step_end(struct isolated *isolated, const struct packet *packet
     complete(isolated, code, message);
 }
 
+static void take_refused(struct isolated *isolated, const struct packet *packet)
+{
+    struct packet_reader reader;
+    enum berth_code code;
+    const char *message;
+
+    packet_reader_init(&reader, packet);
+    code = (enum berth_code)packet_get_u32(&reader);
+    message = packet_get_text(&reader);
+    if (reader.is_bad || code == BERTH_OK || isolated->state != ISOLATED_STARTING)
+        channel_break(&isolated->channel, "refused to start in a packet that cannot be read");
+    else
+        end_start(isolated, BERTH_STEP_INIT, code, message);
+}
+
+static void take_own(struct isolated *isolated, const struct packet *packet)
+{
+    if (packet->type == PACKET_PONG)
+        isolated->pinged_ns = 0;
+    else if (packet->type == PACKET_REFUSED)
+        take_refused(isolated, packet);
+    else
+        channel_break(&isolated->channel, "sent a packet of a kind that belongs to a plugin");
+}
+
 static void on_packet(struct channel *channel, const struct packet *packet)
 {
     struct isolated *isolated = CONTAINER_OF(channel, struct isolated, channel);
 
-    if (packet->type == PACKET_STEP_ENDED)
+    if (packet->plugin == 0)
+        take_own(isolated, packet);
+    else if (packet->plugin != NUMBER)
+        channel_break(channel, "sent a packet of a plugin that does not run in it");
+    else if (packet->type == PACKET_STEP_ENDED)
         take_step_end(isolated, packet);
-    else if (packet->type == PACKET_PONG)
-        isolated->pinged_ns = 0;
     else
         crossing_take(&isolated->crossing, packet);
 }
@@ -515,7 +553,16 @@ static void send_start(struct isolated *isolated)
 {
     const struct isolated_options *options = &isolated->options;
     const struct berth_daemon_info *daemon = isolated->crossing.host->inspect->daemon;
-    const struct worker_start start = {
+    const struct worker_start worker = {
+        .daemon_version = daemon->version,
+        .daemon_revision = daemon->revision,
+        .daemon_root = daemon->root,
+        .daemon_state = daemon->state,
+        .daemon_pid = getpid(),
+        .kernel = isolated->kernel,
+        .sandbox = isolated->sandbox.wanted,
+    };
+    const struct plugin_start plugin = {
         .uri = options->plugin->uri,
         .type = options->plugin->type,
         .id = options->plugin->id,
@@ -523,20 +570,14 @@ static void send_start(struct isolated *isolated)
         .status = options->copy != NULL ? *options->copy_status : options->plugin->manifest->file->status,
         .root = isolated->root,
         .state = isolated->state_folder,
-        .daemon_version = daemon->version,
-        .daemon_revision = daemon->revision,
-        .daemon_root = daemon->root,
-        .daemon_state = daemon->state,
-        .daemon_pid = getpid(),
         .log_level = isolated->crossing.host->logs(isolated->crossing.host, BERTH_LOG_DEBUG) ? BERTH_LOG_DEBUG
                      : isolated->crossing.host->logs(isolated->crossing.host, BERTH_LOG_INFO)
                          ? BERTH_LOG_INFO
                          : BERTH_LOG_WARN,
-        .kernel = isolated->kernel,
-        .sandbox = isolated->sandbox.wanted,
     };
 
-    worker_start_write(channel_write(&isolated->channel), &start, options->settings);
+    worker_start_write(channel_write(&isolated->channel, 0), &worker);
+    plugin_start_write(channel_write(&isolated->channel, NUMBER), &plugin, options->settings);
 }
 
 /* For listings: which process it is, and how many came before it. */
@@ -628,10 +669,7 @@ static void watch(struct isolated *isolated)
         return;
     }
     if (isolated->pinged_ns == 0) {
-        struct packet_writer *writer = channel_write(&isolated->channel);
-
-        packet_begin(writer, PACKET_PING, 0, 0);
-        packet_end(writer);
+        say(isolated, PACKET_PING);
         isolated->pinged_ns = uv_hrtime();
     } else if (uv_hrtime() - isolated->pinged_ns >= stall_ns) {
         config_format_duration((int64_t)stall_ns, time);
@@ -799,6 +837,7 @@ enum berth_code isolated_create(const struct isolated_options *options, struct i
     isolated->child.on_ended = on_ended;
     isolated->crossing.plugin = plugin;
     isolated->crossing.channel = &isolated->channel;
+    isolated->crossing.number = NUMBER;
     crossing_init(&isolated->crossing);
     isolated->crossing.forward.on_busy = on_busy;
     isolated->table = (struct berth_plugin){

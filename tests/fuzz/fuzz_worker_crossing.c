@@ -249,7 +249,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     crossing_open(&crossing, &loop);
     while (size >= 3 && !channel.is_broken) {
         size_t length = (size_t)data[1] << 8 | data[2];
-        struct packet packet = {.type = (enum packet_type)(data[0] % (PACKET_END + 1)), .body = data + 3};
+        struct packet packet = {.type = (enum packet_type)(data[0] % PACKET_TYPES), .body = data + 3};
 
         packet.length = length < size - 3 ? length : size - 3;
         crossing_take(&crossing, &packet);

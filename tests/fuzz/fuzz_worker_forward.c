@@ -107,7 +107,7 @@ static uint32_t number_of(size_t i)
 static void act(const struct berth_router *router, const uint8_t *record, const uint8_t *body, size_t length)
 {
     size_t i = record[1] % CALLS;
-    const struct packet packet = {.type = (enum packet_type)(record[0] % (PACKET_END + 1)),
+    const struct packet packet = {.type = (enum packet_type)(record[0] % PACKET_TYPES),
                                   .flags = record[2],
                                   .call = number_of(i),
                                   .body = body,

@@ -11,7 +11,8 @@
 
 #include <core/inside/table.h>
 
-static struct inside inside;
+static struct process process;
+static struct inside inside = {.process = &process, .number = 1};
 static bool is_closed;
 static struct {
     void *instance;
@@ -110,7 +111,7 @@ static bool use(void *context, const struct berth_ref *ref)
         use_exchange(ref->instance);
     else if (ref->interface == &used_store)
         use_store(ref->instance);
-    return !inside.channel.is_broken;
+    return !process.channel.is_broken;
 }
 
 /* One process for all inputs: what it has of an interface it has for good. */
@@ -121,9 +122,9 @@ static void begin(void)
     if (has_begun)
         return;
     has_begun = true;
-    assert(uv_loop_init(&inside.loop) == 0);
-    inside.thread = pthread_self();
-    inside.table = (struct berth_host){.size = sizeof(inside.table), .uri = "a.v1.b", .loop = &inside.loop};
+    assert(uv_loop_init(&process.loop) == 0);
+    process.thread = pthread_self();
+    inside.table = (struct berth_host){.size = sizeof(inside.table), .uri = "a.v1.b", .loop = &process.loop};
     used_fill(&inside.table);
     log_fill(&inside.table);
 }
@@ -141,10 +142,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begin();
     /* Answers are taken in the order of the questions, of which the first is number 1. */
     inside.questions = 0;
-    inside.channel = (struct channel){.on_packet = take, .on_broken = on_broken};
+    process.channel = (struct channel){.on_packet = take, .on_broken = on_broken};
     assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
     setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-    assert(channel_open(&inside.channel, &inside.loop, pair[0]) == 0);
+    assert(channel_open(&process.channel, &process.loop, pair[0]) == 0);
     assert(send(pair[1], data + 1, size - 1, MSG_NOSIGNAL) == (ssize_t)size - 1);
     /* Whoever waits for more learns that there is none. */
     shutdown(pair[1], SHUT_WR);
@@ -152,17 +153,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         use(NULL, &ref);
     else if (data[0] % 2 == 1)
         berth_each(&inside.table, "x", use, NULL, &error);
-    for (int i = 0; i < 10 && !inside.channel.is_broken; i++)
-        uv_run(&inside.loop, UV_RUN_NOWAIT);
+    for (int i = 0; i < 10 && !process.channel.is_broken; i++)
+        uv_run(&process.loop, UV_RUN_NOWAIT);
     while (subscribed_count > 0) {
         subscribed_count--;
         used_exchange.unsubscribe(subscribed[subscribed_count].instance,
                                   subscribed[subscribed_count].subscription);
     }
     is_closed = false;
-    channel_close(&inside.channel, on_closed);
+    channel_close(&process.channel, on_closed);
     while (!is_closed)
-        uv_run(&inside.loop, UV_RUN_ONCE);
+        uv_run(&process.loop, UV_RUN_ONCE);
     close(pair[1]);
     return 0;
 }

@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(router_provide(router, "p", &echo_service, NULL, NULL) == BERTH_OK);
     while (size >= 4 && !channel.is_broken) {
         size_t length = data[3] < size - 4 ? data[3] : size - 4;
-        const struct packet packet = {.type = (enum packet_type)(data[0] % (PACKET_END + 1)),
+        const struct packet packet = {.type = (enum packet_type)(data[0] % PACKET_TYPES),
                                       .flags = data[1],
                                       .call = 0x10000u | data[2] % 8,
                                       .body = data + 4,

@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(router != NULL && uv_loop_init(&loop) == 0);
     assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
     assert(channel_open(&channel, &loop, pair[0]) == 0);
-    assert(served_init(&served, &channel, router));
+    assert(served_init(&served, &channel, 1, router));
     assert(router_provide(router, "p", &echo_service, NULL, NULL) == BERTH_OK);
     for (size_t at = 0; at < size && !channel.is_broken;) {
         size_t piece = size - at < 4096 ? size - at : 4096;

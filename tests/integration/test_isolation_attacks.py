@@ -123,11 +123,21 @@ class Connection(Attack):
         daemon = self.begin()
         for kind in self.TYPES:
             for length in (0, 4, 100):
-                self.send(daemon, f"frame {kind} 0 {length} {kind * 1000 + length}")
+                self.send(daemon, f"frame {kind} 1 0 {length} {kind * 1000 + length}")
             self.assert_others_are_served(daemon)
         self.wait_until_it_works(daemon)
         self.assert_line(daemon.log, URI, "its process was killed: it sent a packet of a kind that only the daemon sends")
         self.assert_line(daemon.log, URI, "its process was killed: it sent bytes that are not a packet")
+        self.assert_stops(daemon)
+
+    def test_packets_that_are_not_of_its_plugin(self):
+        daemon = self.begin()
+        for plugin, reason in ((0, "it sent a packet of a kind that belongs to a plugin"), (2, "it sent a packet of a plugin that does not run in it"),
+                               (256, "it sent a packet of a plugin that does not run in it"), (257, "it sent bytes that are not a packet")):
+            # Of whatever type: whose it is, is looked at first.
+            self.assertIn(f"its process was killed: {reason}", self.send(daemon, f"frame 2 {plugin} 0 8 1"))
+            self.assert_others_are_served(daemon)
+        self.wait_until_it_works(daemon)
         self.assert_stops(daemon)
 
     def test_random_packets_about_itself_and_about_calls(self):

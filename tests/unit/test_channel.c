@@ -214,8 +214,8 @@ static void what_has_been_sent_is_counted(void **state)
     char sink[4096];
 
     for (int i = 0; i < 10; i++) {
-        packet_begin(channel_write(&channel), PACKET_PING, 0, 0);
-        packet_end(channel_write(&channel));
+        packet_begin(channel_write(&channel, 0), PACKET_PING, 0, 0);
+        packet_end(channel_write(&channel, 0));
     }
     assert_int_equal(channel.sent, 0);
     channel_flush(&channel);

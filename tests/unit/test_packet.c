@@ -32,6 +32,7 @@ static void what_is_written_is_read(void **state)
     struct packet packet;
     size_t length;
 
+    writer.plugin = 7;
     packet_begin(&writer, PACKET_LOG, PACKET_LAST, 77);
     packet_put_u8(&writer, 3);
     packet_put_u32(&writer, UINT32_MAX);
@@ -45,6 +46,7 @@ static void what_is_written_is_read(void **state)
     packet = parse_whole();
     assert_int_equal(packet.type, PACKET_LOG);
     assert_int_equal(packet.flags, PACKET_LAST);
+    assert_int_equal(packet.plugin, 7);
     assert_int_equal(packet.call, 77);
     packet_reader_init(&reader, &packet);
     assert_int_equal(packet_get_u8(&reader), 3);
@@ -79,12 +81,13 @@ static void a_head_that_is_none_is_refused_before_its_body_is_awaited(void **sta
     static const struct {
         size_t place;
         uint8_t value;
-    } changes[] = {{3, 0xff}, {4, 0}, {4, PACKET_END + 1}, {6, 1}, {7, 1}};
+    } changes[] = {{3, 0xff}, {4, 0}, {4, PACKET_TYPES}, {6, 1}, {7, 0xff}};
     struct packet packet;
     size_t bytes;
 
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
-        uint8_t head[PACKET_HEAD] = {[4] = PACKET_PING};
+        /* Of the last plugin that there may be. */
+        uint8_t head[PACKET_HEAD] = {[4] = PACKET_PING, [7] = PACKET_PLUGINS_MAX >> 8};
 
         assert_int_equal(packet_parse(head, sizeof(head), &packet, &bytes), PACKET_WHOLE);
         head[changes[i].place] = changes[i].value;
@@ -217,45 +220,71 @@ static const struct berth_settings settings = {
 static const char *const readable[] = {"/a", "/b"};
 static const uint16_t ports[] = {443};
 
-static struct worker_start make_start(void)
+static const struct worker_start worker = {
+    .daemon_version = "1.0",
+    .daemon_pid = 12,
+    .sandbox = {.has_user = true,
+                .user = 5,
+                .read = readable,
+                .read_count = 2,
+                .network = SANDBOX_NETWORK_TCP,
+                .connect_ports = ports,
+                .connect_port_count = 1,
+                .memory_bytes = 1u << 30,
+                .is_required = true},
+};
+
+static const struct plugin_start plugin = {
+    .uri = "a.v1.b",
+    .type = "a.v1",
+    .id = "b",
+    .path = "/x/b.so",
+    .status = {.st_ino = 7},
+    .log_level = 2,
+};
+
+static bool read_plugin(const struct packet *packet, struct plugin_start *ret_start,
+                        struct carried **ret_carried)
 {
-    return (struct worker_start){
-        .uri = "a.v1.b",
-        .type = "a.v1",
-        .id = "b",
-        .path = "/x/b.so",
-        .status = {.st_ino = 7},
-        .daemon_pid = 12,
-        .log_level = 2,
-        .sandbox = {.has_user = true,
-                    .user = 5,
-                    .read = readable,
-                    .read_count = 2,
-                    .network = SANDBOX_NETWORK_TCP,
-                    .connect_ports = ports,
-                    .connect_port_count = 1,
-                    .memory_bytes = 1u << 30,
-                    .is_required = true},
-    };
+    struct packet_reader reader;
+
+    packet_reader_init(&reader, packet);
+    return plugin_start_read(&reader, ret_start, ret_carried);
 }
 
-static void a_start_arrives_with_its_settings(void **state)
+static void a_start_arrives(void **state)
 {
-    const struct worker_start sent = make_start();
-    const struct berth_settings *view;
-    const struct berth_value *two;
     struct worker_start start;
-    struct carried *carried;
     struct packet packet;
 
-    worker_start_write(&writer, &sent, &settings);
+    worker_start_write(&writer, &worker);
     packet = parse_whole();
-    assert_true(worker_start_read(&packet, &start, &carried));
-    assert_string_equal(start.uri, "a.v1.b");
-    assert_int_equal(start.status.st_ino, 7);
+    assert_int_equal(packet.plugin, 0);
+    assert_true(worker_start_read(&packet, &start));
+    assert_string_equal(start.daemon_version, "1.0");
+    assert_int_equal(start.daemon_pid, 12);
     assert_string_equal(start.sandbox.read[1], "/b");
     assert_int_equal(start.sandbox.connect_ports[0], 443);
     assert_true(start.sandbox.is_required);
+    worker_start_finish(&start);
+}
+
+static void a_plugin_arrives_with_its_settings(void **state)
+{
+    const struct berth_settings *view;
+    const struct berth_value *two;
+    struct plugin_start start;
+    struct carried *carried;
+    struct packet packet;
+
+    writer.plugin = 3;
+    plugin_start_write(&writer, &plugin, &settings);
+    packet = parse_whole();
+    assert_int_equal(packet.type, PACKET_PLUGIN);
+    assert_int_equal(packet.plugin, 3);
+    assert_true(read_plugin(&packet, &start, &carried));
+    assert_string_equal(start.uri, "a.v1.b");
+    assert_int_equal(start.status.st_ino, 7);
     view = carried_settings(carried);
     assert_int_equal(view->count(view->root), 5);
     assert_int_equal(view->kind(view->find(view->root, "none")), BERTH_VALUE_NONE);
@@ -270,53 +299,67 @@ static void a_start_arrives_with_its_settings(void **state)
     assert_null(view->find(view->root, "else"));
     assert_int_equal(view->integer(NULL), 0);
     carried_destroy(carried);
-    worker_start_finish(&start);
 }
 
 /* Wherever it is cut: nothing is leaked, nothing is read past the end. */
 static void a_start_that_is_cut_is_refused(void **state)
 {
-    const struct worker_start sent = make_start();
     struct worker_start start;
+    struct plugin_start plugin_start;
     struct carried *carried;
-    struct packet packet;
 
-    worker_start_write(&writer, &sent, &settings);
-    packet = parse_whole();
-    for (size_t length = 0; length < packet.length; length++) {
-        uint8_t *copy = malloc(length + 1);
-        const struct packet cut = {.type = PACKET_START, .body = copy, .length = length};
+    for (int i = 0; i < 2; i++) {
+        struct packet packet;
 
-        memcpy(copy, packet.body, length);
-        assert_false(worker_start_read(&cut, &start, &carried));
-        free(copy);
+        writer.length = 0;
+        if (i == 0)
+            worker_start_write(&writer, &worker);
+        else
+            plugin_start_write(&writer, &plugin, &settings);
+        packet = parse_whole();
+        for (size_t length = 0; length < packet.length; length++) {
+            uint8_t *copy = malloc(length + 1);
+            const struct packet cut = {.type = packet.type, .body = copy, .length = length};
+
+            memcpy(copy, packet.body, length);
+            assert_false(i == 0 ? worker_start_read(&cut, &start)
+                                : read_plugin(&cut, &plugin_start, &carried));
+            free(copy);
+        }
     }
 }
 
 /* Whatever byte is changed: it is refused, or read as something else within its bounds. */
 static void a_start_with_another_byte_is_survived(void **state)
 {
-    const struct worker_start sent = make_start();
     struct worker_start start;
+    struct plugin_start plugin_start;
     struct carried *carried;
-    struct packet packet;
-    uint8_t *copy;
 
-    worker_start_write(&writer, &sent, &settings);
-    packet = parse_whole();
-    copy = malloc(packet.length);
-    for (size_t i = 0; i < packet.length; i++)
-        for (unsigned value = 0; value < 256; value += 51) {
-            const struct packet changed = {.type = PACKET_START, .body = copy, .length = packet.length};
+    for (int i = 0; i < 2; i++) {
+        struct packet packet;
+        uint8_t *copy;
 
-            memcpy(copy, packet.body, packet.length);
-            copy[i] = (uint8_t)value;
-            if (!worker_start_read(&changed, &start, &carried))
-                continue;
-            carried_destroy(carried);
-            worker_start_finish(&start);
-        }
-    free(copy);
+        writer.length = 0;
+        if (i == 0)
+            worker_start_write(&writer, &worker);
+        else
+            plugin_start_write(&writer, &plugin, &settings);
+        packet = parse_whole();
+        copy = malloc(packet.length);
+        for (size_t k = 0; k < packet.length; k++)
+            for (unsigned value = 0; value < 256; value += 51) {
+                const struct packet changed = {.type = packet.type, .body = copy, .length = packet.length};
+
+                memcpy(copy, packet.body, packet.length);
+                copy[k] = (uint8_t)value;
+                if (i == 0 && worker_start_read(&changed, &start))
+                    worker_start_finish(&start);
+                else if (i == 1 && read_plugin(&changed, &plugin_start, &carried))
+                    carried_destroy(carried);
+            }
+        free(copy);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, end)
@@ -330,7 +373,8 @@ int main(void)
         TEST(a_body_that_is_too_short_reads_as_nothing),
         TEST(a_text_has_one_end),
         TEST(a_body_that_is_too_long_is_not_sent),
-        TEST(a_start_arrives_with_its_settings),
+        TEST(a_start_arrives),
+        TEST(a_plugin_arrives_with_its_settings),
         TEST(a_start_that_is_cut_is_refused),
         TEST(a_start_with_another_byte_is_survived),
     };

@@ -15,7 +15,8 @@
 
 #include "store_daemon.h"
 
-static struct inside here;
+static struct process here_process;
+static struct inside here = {.process = &here_process};
 static struct used_interface used;
 /* Which buckets are its own. */
 static const char *prefix = "";
@@ -58,11 +59,11 @@ static enum berth_code open_store(void *context, uv_loop_t *loop, bool is_fresh,
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return BERTH_RESOURCE_EXHAUSTED;
     limits = store_daemon_start(pair[1], prefix);
-    here.channel = (struct channel){.on_packet = here_packet, .on_broken = here_broken};
-    here.thread = pthread_self();
+    here_process.channel = (struct channel){.on_packet = here_packet, .on_broken = here_broken};
+    here_process.thread = pthread_self();
     here.table = (struct berth_host){
         .size = sizeof(here.table), .uri = URI, .loop = loop, .log = here_log, .report_misuse = here_misuse};
-    if (channel_open(&here.channel, loop, pair[0]) != 0)
+    if (channel_open(&here_process.channel, loop, pair[0]) != 0)
         return BERTH_RESOURCE_EXHAUSTED;
     packet_put_u64(&writer, limits->max_value);
     packet_put_u64(&writer, limits->max_writes);
@@ -84,7 +85,7 @@ static void here_channel_closed(struct channel *channel)
 
 static void on_core_closed(void *self)
 {
-    channel_close(&here.channel, here_channel_closed);
+    channel_close(&here_process.channel, here_channel_closed);
 }
 
 static void close_store(void *context, void *instance, void (*on_closed)(void *closing), void *closing)
