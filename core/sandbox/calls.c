@@ -37,9 +37,25 @@ static const struct {
     {"@sessions", (const char *const[]){"setsid", "setpgid", NULL}},
 };
 
+#define CALLS (sizeof(known) / sizeof(known[0]))
+#define SETS (sizeof(sets) / sizeof(sets[0]))
+
+size_t calls_count(void)
+{
+    return CALLS + SETS;
+}
+
+void calls_list(const char **ret_names)
+{
+    for (size_t i = 0; i < CALLS; i++)
+        ret_names[i] = known[i].name;
+    for (size_t i = 0; i < SETS; i++)
+        ret_names[CALLS + i] = sets[i].name;
+}
+
 bool calls_is_known(const char *name)
 {
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+    for (size_t i = 0; i < CALLS; i++)
         if (strcmp(known[i].name, name) == 0)
             return true;
     return false;
@@ -47,7 +63,7 @@ bool calls_is_known(const char *name)
 
 const char *calls_name(int number)
 {
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+    for (size_t i = 0; i < CALLS; i++)
         if (known[i].number == number)
             return known[i].name;
     return NULL;
@@ -55,7 +71,7 @@ const char *calls_name(int number)
 
 const char *const *calls_find_set(const char *name)
 {
-    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
+    for (size_t i = 0; i < SETS; i++)
         if (strcmp(sets[i].name, name) == 0)
             return sets[i].calls;
     return NULL;

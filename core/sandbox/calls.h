@@ -6,6 +6,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/** How many names calls_list gives. */
+size_t calls_count(void);
+/** All system calls of this architecture, then all sets with their "@". @param ret_names  as many as counted.
+ */
+void calls_list(const char **ret_names);
+
 /** Is it a system call of this architecture? */
 bool calls_is_known(const char *name);
 /** @return its name, static; NULL if the number is not known. */

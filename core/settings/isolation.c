@@ -2,9 +2,14 @@
 /* Which plugins run in processes of their own, what these may do, and what follows when one ends. */
 #include "store.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <config/schema/literal.h>
+
+#include <core/sandbox/sandbox.h>
+
+#include <sdk/base/memory.h>
 
 #define PATHS .kind = SCHEMA_LIST, .default_ = EMPTY(CONFIG_LIST), .items = FIELD(.kind = SCHEMA_PATH)
 #define PORTS                                                                                                \
@@ -184,6 +189,90 @@ static const char *const *get_calls(const struct reading *reading, const struct 
         names[i] = calls.names[i];
     *ret_count = calls.count;
     return names;
+}
+
+/* Names that may be meant: those of the system, then "@NAME" of each set of the configuration. */
+struct known_calls {
+    const char **names;
+    size_t count, of_system;
+};
+
+static struct known_calls list_known(const struct reading *reading, const struct berth_value *sets)
+{
+    size_t own = reading->view->count(sets);
+    struct known_calls known = {.count = calls_count(), .of_system = calls_count()};
+
+    known.names = memory_allocate(known.count + own, sizeof(*known.names));
+    calls_list(known.names);
+    for (size_t i = 0; i < own; i++) {
+        const char *name;
+
+        reading->view->at(sets, i, &name);
+        known.names[known.count++] = memory_format("@%s", name);
+    }
+    return known;
+}
+
+static void forget_known(struct known_calls *known)
+{
+    for (size_t i = known->of_system; i < known->count; i++)
+        free((void *)(uintptr_t)known->names[i]);
+    free(known->names);
+}
+
+/* Names of a built-in set that this architecture lacks are no error: it is one set for all. */
+static void check_calls(const struct reading *reading, const struct known_calls *known, const char *where,
+                        const struct berth_value *list, struct config_diagnostics *diagnostics)
+{
+    for (size_t i = 0; list != NULL && i < reading->view->count(list); i++) {
+        const struct berth_value *item = reading->view->at(list, i, NULL);
+        const char *name = reading->view->string(item);
+        size_t at = 0;
+
+        while (at < known->count && strcmp(known->names[at], name) != 0)
+            at++;
+        if (at == known->count && diagnostics->count < CONFIG_DIAGNOSTICS_MAX)
+            config_diagnostics_add(
+                diagnostics, CONFIG_ERROR, &item->mark,
+                "%s: \"%.100s\" is neither a system call of this architecture nor a set of "
+                "them%s",
+                where, name, config_hint(name, known->names, known->count).text);
+    }
+}
+
+static bool has_calls(const struct reading *reading, const struct berth_value *map)
+{
+    for (size_t i = 0; i < reading->view->count(map); i++) {
+        const struct berth_value *one = reading->view->at(map, i, NULL);
+
+        if (reading->view->kind(one) == BERTH_VALUE_MAP &&
+            reading->view->count(get(reading, one, "system_calls")) > 0)
+            return true;
+    }
+    return false;
+}
+
+void settings_check_calls(const struct settings *settings, struct config_diagnostics *diagnostics)
+{
+    const struct reading reading = {(struct settings *)(uintptr_t)settings,
+                                    config_values_settings(settings->store->values)};
+    const struct berth_value *root = config_values_root(settings->store->values);
+    const struct berth_value *sets = get(&reading, root, "system_call_sets");
+    const struct berth_value *map = get(&reading, root, "isolation");
+    struct known_calls known;
+
+    if (reading.view->count(sets) == 0 && !has_calls(&reading, map))
+        return;
+    known = list_known(&reading, sets);
+    for (size_t i = 0; i < reading.view->count(sets); i++)
+        check_calls(&reading, &known, "system_call_sets", reading.view->at(sets, i, NULL), diagnostics);
+    for (size_t i = 0; i < reading.view->count(map); i++) {
+        const struct berth_value *one = reading.view->at(map, i, NULL);
+
+        if (reading.view->kind(one) == BERTH_VALUE_MAP)
+            check_calls(&reading, &known, "system_calls", get(&reading, one, "system_calls"), diagnostics);
+    }
+    forget_known(&known);
 }
 
 static void read_one(const struct reading *reading, const struct berth_value *map,

@@ -673,6 +673,8 @@ struct settings *settings_create(struct config_tree *tree, const struct settings
     store->values = config_values_create(&settings_schema, config_tree_root(tree), &check, diagnostics);
     if (store->values != NULL)
         fill(settings);
+    if (store->values != NULL)
+        settings_check_calls(settings, diagnostics);
     if (store->values != NULL &&
         (diagnostics->error_count == errors || (options->keep_going && directories_are_known(settings))))
         return settings;

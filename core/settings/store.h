@@ -90,6 +90,9 @@ extern const struct schema settings_schema;
 extern const struct schema settings_isolation_schema;
 /** Fills settings->plan.isolation from the checked values. */
 void settings_fill_isolation(struct settings *settings);
+/** Reports names under system_calls and system_call_sets that neither this system nor the configuration has.
+ */
+void settings_check_calls(const struct settings *settings, struct config_diagnostics *diagnostics);
 
 /** Lists the section's files, in the store's memory, if its plugin can take changes in place. */
 void settings_find_files(struct settings_store *store, struct settings_section *section);

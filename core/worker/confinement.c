@@ -148,27 +148,19 @@ static enum berth_code find_user(const struct settings_isolation *isolation, str
     return BERTH_OK;
 }
 
-/* Sets become what they hold. */
-static enum berth_code list_calls(const struct settings_isolation *isolation, struct paths *calls,
-                                  struct berth_error *err)
+/* Sets become what they hold. Names that are unknown were errors of the configuration. */
+static void list_calls(const struct settings_isolation *isolation, struct paths *calls)
 {
     for (size_t i = 0; i < isolation->system_call_count; i++) {
         const char *name = isolation->system_calls[i];
         const char *const *set = name[0] == '@' ? calls_find_set(name) : NULL;
 
-        if (set == NULL && !calls_is_known(name))
-            return berth_error_set(
-                err, BERTH_FAILED_PRECONDITION,
-                "%s:%u:%u: isolation: system_calls: \"%.100s\" is neither a system call of "
-                "this architecture nor a set such as @priority",
-                isolation->mark.file, isolation->mark.line, isolation->mark.column, name);
-        if (set == NULL)
+        if (set == NULL && calls_is_known(name))
             add(calls, name);
         for (; set != NULL && *set != NULL; set++)
             if (calls_is_known(*set))
                 add(calls, *set);
     }
-    return BERTH_OK;
 }
 
 static char *folder_of(const char *path)
@@ -189,8 +181,7 @@ enum berth_code isolated_sandbox_init(struct isolated_sandbox *sandbox,
 
     *sandbox = (struct isolated_sandbox){0};
     code = find_user(isolation, &sandbox->wanted, err);
-    if (code == BERTH_OK)
-        code = list_calls(isolation, &calls, err);
+    list_calls(isolation, &calls);
     sandbox->wanted.system_calls = calls.items;
     sandbox->wanted.system_call_count = calls.count;
     if (code != BERTH_OK)

@@ -120,9 +120,18 @@ class Told(Isolated):
         self.assertEqual("not requested", told["verdict"])
         self.assertRegex(told["text"], r"^allows \d+ additional system calls \(system_calls\): setpriority and others$")
         self.assert_stops(daemon)
-        self.workshop.write_config(isolation={URI: {"system_calls": ["set_priority"]}})
-        plan = self.berthd("plan", "--config", self.workshop.config).stdout
-        self.assertRegex(plan, r'! .*:\d+:\d+: isolation: system_calls: "set_priority" is neither a system call')
+
+    def test_a_system_call_that_does_not_exist_is_an_error_with_its_place_and_a_suggestion(self):
+        self.workshop.write_config(isolation={URI: {"system_calls": ["getpriority", "set_priority"]}},
+                                   system_call_sets={"mine": ["@prioritty", "ptrace"], "all": ["@min"]})
+        checked = self.berthd("config", "check", "--config", self.workshop.config)
+        self.assertEqual(3, checked.returncode)
+        said = checked.stdout + checked.stderr
+        unknown = 'is neither a system call of this architecture nor a set of them'
+        self.assertRegex(said, rf':\d+:\d+: system_calls: "set_priority" {unknown} \(did you mean "setpriority"\?\)')
+        self.assertRegex(said, rf':\d+:\d+: system_call_sets: "@prioritty" {unknown} \(did you mean "@priority"\?\)')
+        self.assertRegex(said, rf':\d+:\d+: system_call_sets: "@min" {unknown} \(did you mean "@mine"\?\)')
+        self.assertEqual(3, said.count(unknown), said)
 
     def test_the_plan_as_json_has_the_exposure_that_the_daemon_has(self):
         daemon = self.begin()
