@@ -442,6 +442,11 @@ static void on_drop(void *context, const struct generation_source *source)
     loading_drop(&daemon->loading, source);
 }
 
+static void on_keep_running(void *context, struct generation_source *before, struct generation_source *after)
+{
+    loading_adopt(before, after);
+}
+
 static void make_perform(struct daemon *daemon)
 {
     daemon->perform = perform_create(&(struct perform_options){
@@ -459,6 +464,7 @@ static void make_perform(struct daemon *daemon)
         .events = {on_settled, on_served, on_ready, on_stopped},
         .load = on_load,
         .drop = on_drop,
+        .adopt = on_keep_running,
         .context = daemon,
     });
     daemon->holds.perform = daemon->perform;

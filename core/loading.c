@@ -234,6 +234,7 @@ static enum berth_code load_isolated(struct loading *loading, struct survey *sur
         .table = isolated_table(isolated),
         .settings = options.settings,
         .timeouts = options.timeouts,
+        .is_isolated = true,
         .keep = kept,
     };
     return BERTH_OK;
@@ -299,6 +300,25 @@ struct original *loading_original(const struct generation_source *source)
     const struct kept *kept = source->keep;
 
     return kept == NULL ? NULL : kept->file != NULL ? kept->file->original : kept->original;
+}
+
+void loading_adopt(struct generation_source *before, struct generation_source *after)
+{
+    struct kept *old = before->keep, *now = after->keep;
+    const struct berth_plugin *table = before->table;
+    struct loaded_module *file = old->file;
+    struct isolated *isolated = old->isolated;
+
+    if (isolated != NULL && now->isolated != NULL)
+        isolated_exchange(isolated, now->isolated);
+    old->isolated = now->isolated;
+    now->isolated = isolated;
+    /* The same module may have been loaded once more, from a file that was only linked or given other modes.
+     */
+    old->file = now->file;
+    now->file = file;
+    before->table = after->table;
+    after->table = table;
 }
 
 void loading_drop(struct loading *loading, const struct generation_source *source)

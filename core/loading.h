@@ -42,6 +42,9 @@ enum berth_code loading_load(struct loading *loading, struct survey *survey, con
                              struct registry_plugin *plugin, struct generation_source *ret_source);
 /** What a generation was loaded from; borrowed from its source. */
 struct original *loading_original(const struct generation_source *source);
+/** What runs of a plugin goes on with other settings: its module or its process passes from one to the other.
+ */
+void loading_adopt(struct generation_source *before, struct generation_source *after);
 void loading_drop(struct loading *loading, const struct generation_source *source);
 /** The daemon ends: from here on nothing is unloaded. Closes its handle. */
 void loading_stop(struct loading *loading);

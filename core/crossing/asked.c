@@ -17,6 +17,7 @@ static asked_function *const functions[] = {
     [ASK_METRIC] = asked_metric,
     [ASK_SERIES] = asked_series,
     [ASK_REMOVE_SERIES] = asked_remove_series,
+    [ASK_STATE] = asked_state,
 };
 
 static void send_answer(struct crossing *crossing, uint32_t number, enum berth_code code,

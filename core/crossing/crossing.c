@@ -21,6 +21,7 @@ static void (*const takers[])(struct crossing *crossing, const struct packet *pa
     [PACKET_REPORT] = conditions_take,
     [PACKET_FAIL] = conditions_take,
     [PACKET_DESCRIPTORS] = descriptors_take,
+    [PACKET_STATE] = state_take,
     [PACKET_ASK] = asked_take,
     [PACKET_EVENTS_CREDIT] = events_take_credit,
     [PACKET_STORE_COMMIT] = store_take,

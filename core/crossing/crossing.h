@@ -63,6 +63,14 @@ struct crossing {
     uv_timer_cb on_tick;
     /** What the worker uses of other plugins. */
     struct used used;
+    /** What it saves goes to the writer, and what it loads is asked for from here; see crossing_save. */
+    struct {
+        const struct berth_state_writer *writer;
+        enum berth_code code;
+        struct berth_error error;
+        const uint8_t *bytes;
+        size_t left;
+    } state;
     /** Changes of stores that have not ended, those of earlier workers included. */
     size_t changes;
     /** The name of its bucket, and how those below begin; "": of all; NULL: the plugin's URI. Borrowed. */
@@ -93,6 +101,12 @@ void crossing_log(struct crossing *crossing, enum berth_log_level level, const c
 void crossing_begin(struct crossing *crossing, const struct berth_host *host);
 /** Takes one packet of the plugin; breaks the channel if it is of a kind that a worker does not send. */
 void crossing_take(struct crossing *crossing, const struct packet *packet);
+/** The worker is to save its state: what it sends until crossing_end_state goes to this writer. Borrowed. */
+void crossing_save(struct crossing *crossing, const struct berth_state_writer *writer);
+/** The worker is to load this state, which is borrowed until crossing_end_state. */
+void crossing_load(struct crossing *crossing, const void *bytes, size_t length);
+/** That has ended. @return why not all of it was taken; then with `*ret_message`, until the next of these. */
+enum berth_code crossing_end_state(struct crossing *crossing, const char **ret_message);
 /** The worker is gone: gives back what it had of the daemon. The host is still there. */
 void crossing_end(struct crossing *crossing);
 

@@ -282,6 +282,17 @@ static void on_end(struct berth_call *call, enum berth_code code)
     drop(remote);
 }
 
+/* The names are copies: the manifest is that of the newest settings. */
+static bool copy_names(struct berth_service *made, struct berth_method *methods,
+                       const struct manifest_service *service)
+{
+    bool is_complete = (made->name = strdup(service->name)) != NULL;
+
+    for (size_t i = 0; i < service->method_count; i++)
+        is_complete = (methods[i].name = strdup(service->methods[i].name)) != NULL && is_complete;
+    return is_complete;
+}
+
 struct berth_service *forward_create_service(const struct manifest_service *service)
 {
     struct berth_service *made = calloc(1, sizeof(*made));
@@ -292,12 +303,20 @@ struct berth_service *forward_create_service(const struct manifest_service *serv
         free(methods);
         return NULL;
     }
+    made->size = sizeof(*made);
+    made->method_size = sizeof(*methods);
+    made->methods = methods;
+    made->method_count = service->method_count;
+    if (!copy_names(made, methods, service)) {
+        forward_free_service(made);
+        return NULL;
+    }
     for (size_t i = 0; i < service->method_count; i++) {
         enum berth_method_kind kind = service->methods[i].kind;
         bool is_whole = kind == BERTH_METHOD_UNARY || kind == BERTH_METHOD_SERVER_STREAM;
 
         methods[i] = (struct berth_method){
-            .name = service->methods[i].name,
+            .name = methods[i].name,
             .kind = kind,
             .on_start = on_start,
             .on_message = on_message,
@@ -306,11 +325,6 @@ struct berth_service *forward_create_service(const struct manifest_service *serv
             .on_end = on_end,
         };
     }
-    made->size = sizeof(*made);
-    made->method_size = sizeof(*methods);
-    made->name = service->name;
-    made->methods = methods;
-    made->method_count = service->method_count;
     return made;
 }
 
@@ -318,6 +332,9 @@ void forward_free_service(struct berth_service *service)
 {
     if (service == NULL)
         return;
+    for (size_t i = 0; i < service->method_count; i++)
+        free((void *)(uintptr_t)service->methods[i].name);
+    free((void *)(uintptr_t)service->name);
     free((void *)(uintptr_t)service->methods);
     free((void *)(uintptr_t)service->descriptors);
     free(service);

@@ -49,6 +49,7 @@ void used_end(struct crossing *crossing);
 void events_take_credit(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 void events_end(struct crossing *crossing);
 void store_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+void state_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 /** Values of the plugin's metrics, as its process has them. */
 void metrics_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 /** What a process had counted stays; the next one counts on from there. */

@@ -9,6 +9,7 @@
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
+#include "handover.h"
 #include "loaded.h"
 #include "prepare.h"
 
@@ -51,7 +52,7 @@ static void host_admit(const struct berth_host *table, struct berth_call *call, 
 
 /* Steps */
 
-static void send_end(struct inside *inside, enum berth_step step, enum berth_code code, const char *message)
+static void send_end(struct inside *inside, int step, enum berth_code code, const char *message)
 {
     struct packet_writer *writer = table_begin(inside, PACKET_STEP_ENDED);
 
@@ -200,12 +201,22 @@ static void start_plugin(struct inside *inside)
 
 /* What the daemon says */
 
+static void take_handover(struct inside *inside, uint8_t step, struct packet_reader *reader)
+{
+    struct berth_error error;
+    enum berth_code code = handover_take(inside, (enum handover_step)step, reader, &error);
+
+    send_end(inside, step, code, error.message);
+}
+
 static void take_step(struct inside *inside, const struct packet *packet, struct packet_reader *reader)
 {
     uint8_t step = packet_get_u8(reader);
 
-    if (reader->is_bad || step > BERTH_STEP_CLOSE || step == BERTH_STEP_INIT || !inside->is_ready)
+    if (reader->is_bad || step > HANDOVER_LOAD || step == BERTH_STEP_INIT || !inside->is_ready)
         channel_break(&inside->process->channel, "requested an unknown step");
+    else if (step > BERTH_STEP_CLOSE)
+        take_handover(inside, step, reader);
     /* A close does not wait for a step that never completes. */
     else if (inside->step < 0 || step == BERTH_STEP_CLOSE)
         begin_step(inside, (enum berth_step)step, NULL);

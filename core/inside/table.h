@@ -57,6 +57,8 @@ struct inside {
     /** For log lines of other threads. */
     struct berth_mailbox *lines;
     void *instance;
+    /** Those that it was given in place; NULL: those that it started with. */
+    struct carried *settings;
     /** The step whose callback runs or is pending; -1: none. */
     int step;
     bool is_calling;

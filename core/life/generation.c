@@ -14,6 +14,7 @@
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
+#include "handover.h"
 #include "service_routes.h"
 
 const char *generation_uri(const struct generation *generation)
@@ -512,7 +513,33 @@ static const struct step_kind kinds[STEP_COUNT] = {
                     NULL, call_drain, on_drain_ended, on_drain_late},
     [STEP_CLOSE] = {"close", RUNNING_CLOSE, TIMEOUT(close_ns), BERTH_STATE_STOPPED, BERTH_STATE_STOPPED, NULL,
                     call_close, on_close_ended, on_close_late},
+    [STEP_RECONFIGURE] = {.name = "reconfigure",
+                          .doing = RUNNING_RECONFIGURE,
+                          .timeout = TIMEOUT(init_ns),
+                          .call = handover_reconfigure,
+                          .on_ended = handover_on_ended,
+                          .on_late = handover_on_late},
+    [STEP_SAVE] = {.name = "save_state",
+                   .doing = RUNNING_SAVE,
+                   .timeout = TIMEOUT(drain_ns),
+                   .call = handover_save,
+                   .on_ended = handover_on_ended,
+                   .on_late = handover_on_late},
+    [STEP_LOAD] = {.name = "load_state",
+                   .doing = RUNNING_RESTORE,
+                   .timeout = TIMEOUT(init_ns),
+                   .call = handover_load,
+                   .on_ended = handover_on_ended,
+                   .on_late = handover_on_late},
 };
+
+/* The member of `timeouts` that limits a step. */
+static const char *limit_name(enum step step)
+{
+    return step == STEP_SAVE                               ? kinds[STEP_DRAIN].name
+           : step == STEP_RECONFIGURE || step == STEP_LOAD ? kinds[STEP_INIT].name
+                                                           : kinds[step].name;
+}
 
 /* A server waits for all calls, which it carries for others; other plugins for calls of their own. */
 static void describe_calls(const struct generation *generation, enum step step, char *text, size_t size)
@@ -538,7 +565,7 @@ static void on_overdue(struct steps *steps, enum step step)
                  limit);
     else
         snprintf(message, sizeof(message), "%s did not complete within %s (timeouts.%s)%s%s",
-                 kinds[step].name, limit, kinds[step].name, calls[0] != '\0' ? "; " : "", calls);
+                 kinds[step].name, limit, limit_name(step), calls[0] != '\0' ? "; " : "", calls);
     steps_time_out(steps, step, message);
 }
 
@@ -638,113 +665,6 @@ void generation_find_place(struct generation *generation)
         generation->order = generation->entry;
 }
 
-/* Its settings and its state */
-
-enum berth_code generation_reconfigure(struct generation *generation, const struct generation_source *source,
-                                       struct berth_error *err)
-{
-    const struct berth_settings *before = generation->source.settings;
-    const struct berth_plugin *table = generation->source.table;
-    enum berth_code code;
-
-    if (!generation->is_open || !BERTH_HAS(table, reconfigure))
-        return berth_error_set(err, BERTH_RESTART, "it does not take settings in place");
-    err->message[0] = '\0';
-    generation->host.table.settings = source->settings;
-    running_enter(generation->plugin->running, RUNNING_RECONFIGURE, NULL);
-    running_allow(generation->source.timeouts.init_ns);
-    code = table->reconfigure(&generation->host.table, generation->plugin->instance, before, err);
-    running_leave();
-    err->message[sizeof(err->message) - 1] = '\0';
-    if (code == BERTH_OK)
-        return BERTH_OK;
-    generation->host.table.settings = before;
-    if ((int)code != BERTH_RESTART)
-        code = step_sane_code(code);
-    if (err->message[0] == '\0')
-        berth_error_set(err, code, "reconfigure gave no reason");
-    return (int)code == BERTH_SKIP ? BERTH_UNKNOWN : code;
-}
-
-struct writer {
-    struct berth_state_writer table;
-    struct generation_state *state;
-};
-
-static enum berth_code write_state(const struct berth_state_writer *table, const void *bytes, size_t length,
-                                   struct berth_error *err)
-{
-    struct generation_state *state = CONTAINER_OF(table, struct writer, table)->state;
-    size_t wanted = state->length + length;
-
-    if (length > BERTH_STATE_MAX - state->length)
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "the state has more than %u bytes",
-                               BERTH_STATE_MAX);
-    if (wanted > state->capacity) {
-        size_t capacity = wanted * 2 < 4096 ? 4096 : wanted * 2;
-        unsigned char *grown = realloc(state->bytes, capacity);
-
-        if (grown == NULL)
-            return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the state");
-        state->bytes = grown;
-        state->capacity = capacity;
-    }
-    if (length > 0)
-        memcpy(state->bytes + state->length, bytes, length);
-    state->length = wanted;
-    return BERTH_OK;
-}
-
-void generation_state_finish(struct generation_state *state)
-{
-    free(state->bytes);
-    *state = (struct generation_state){0};
-}
-
-static enum berth_code answer_of(enum berth_code code, const char *what, struct berth_error *err)
-{
-    err->message[sizeof(err->message) - 1] = '\0';
-    if (code == BERTH_OK)
-        return BERTH_OK;
-    if (err->message[0] == '\0')
-        berth_error_set(err, code, "%s gave no reason", what);
-    return (int)code == BERTH_PENDING || (int)code == BERTH_SKIP ? BERTH_UNKNOWN : step_sane_code(code);
-}
-
-enum berth_code generation_save(struct generation *generation, struct generation_state *ret_state,
-                                struct berth_error *err)
-{
-    const struct berth_plugin *table = generation->source.table;
-    struct writer writer = {{sizeof(writer.table), write_state}, ret_state};
-    enum berth_code code;
-
-    if (!generation->is_open || !BERTH_HAS(table, save_state))
-        return BERTH_OK;
-    err->message[0] = '\0';
-    running_enter(generation->plugin->running, RUNNING_SAVE, NULL);
-    running_allow(generation->source.timeouts.drain_ns);
-    code = table->save_state(&generation->host.table, generation->plugin->instance, &writer.table, err);
-    running_leave();
-    return answer_of(code, "save_state", err);
-}
-
-enum berth_code generation_load(struct generation *generation, uint32_t version,
-                                const struct generation_state *state, struct berth_error *err)
-{
-    const struct berth_plugin *table = generation->source.table;
-    enum berth_code code;
-
-    if (!generation->is_open || !BERTH_HAS(table, load_state))
-        return BERTH_OK;
-    err->message[0] = '\0';
-    running_enter(generation->plugin->running, RUNNING_RESTORE, NULL);
-    running_allow(generation->source.timeouts.init_ns);
-    code = table->load_state(&generation->host.table, generation->plugin->instance, version, state->bytes,
-                             state->length, err);
-    running_leave();
-    return answer_of(code, "load_state", err);
-}
-
 /* What a plugin says through its host table */
 
 static struct generation *of_host(struct host *host)
@@ -755,7 +675,9 @@ static struct generation *of_host(struct host *host)
 static void on_complete(struct host *host, enum berth_step step, enum berth_code code, void *instance,
                         const char *message)
 {
-    if ((int)step < 0 || (int)step > BERTH_STEP_CLOSE)
+    int last = of_host(host)->source.is_isolated ? HANDOVER_LOAD : BERTH_STEP_CLOSE;
+
+    if ((int)step < 0 || (int)step > last)
         log_plugin(BERTH_LOG_WARN, host->table.uri,
                    "ignoring the completion of step %d, which does not exist", (int)step);
     else
@@ -902,6 +824,7 @@ void generation_destroy(struct generation *generation)
     deadlines_stop(generation->steps.deadlines, &generation->steps.deadline);
     if (generation->host.table.size > 0)
         host_finish(&generation->host);
+    handover_finish(generation);
     registry_leave(registry, generation->plugin);
     if (!is_own)
         registry_forget(registry, generation->plugin);

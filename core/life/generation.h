@@ -16,6 +16,7 @@
 #include "step.h"
 
 struct generation;
+struct handover;
 
 /** What a generation is made from. All borrowed, for as long as it lives. */
 struct generation_source {
@@ -25,6 +26,8 @@ struct generation_source {
     const struct berth_settings *settings;
     /** 0: no deadline. */
     struct settings_timeouts timeouts;
+    /** The table stands in for a plugin in a process of its own: every step of it may be pending. */
+    bool is_isolated;
     /** The owner's, for what keeps the rest alive. */
     void *keep;
 };
@@ -71,6 +74,8 @@ struct generation {
     struct prepare_job *job;
     /** The result of prepare, on its way to init. */
     void *prepared;
+    /** NULL until the first of its steps behind close. */
+    struct handover *handover;
     /** Services and interceptors wait for generation_collect instead of joining when it is ready. */
     bool is_staged;
     /** Nothing more may begin but what ends it. */
@@ -142,14 +147,21 @@ void generation_undrain(struct generation *generation);
 /** Finds its places in the registry's newest plan. */
 void generation_find_place(struct generation *generation);
 
+/*
+ * Each of the next three begins when it is called first, and is to be called again with the same after each
+ * on_progress, as long as it returns BERTH_PENDING; then it is over.
+ */
+
 /**
- * Gives it other settings in place. `ret_before` is its source until now, which is to be kept alive until
- * then; on any result but BERTH_OK nothing has changed.
+ * Gives it other settings in place. `source` becomes its own once this returns BERTH_OK, which its owner sees
+ * to; on any other result nothing has changed.
  *
  * @return BERTH_OK; BERTH_RESTART with the plugin's reason, if it gives one; else its error.
  */
 enum berth_code generation_reconfigure(struct generation *generation, const struct generation_source *source,
                                        struct berth_error *err);
+/** `source` goes away while that is pending: it has its own settings, whatever comes of it. */
+void generation_keep_settings(struct generation *generation);
 
 /** What a generation hands to the next. */
 struct generation_state {
@@ -161,9 +173,12 @@ void generation_state_finish(struct generation_state *state);
 /** @return BERTH_OK, also if the plugin has no save_state; else its error. */
 enum berth_code generation_save(struct generation *generation, struct generation_state *ret_state,
                                 struct berth_error *err);
-/** @return BERTH_OK, also if the plugin has no load_state; else its error. */
+/**
+ * @param state  empty while that is pending, as the generation then has it.
+ * @return BERTH_OK, also if the plugin has no load_state; else its error.
+ */
 enum berth_code generation_load(struct generation *generation, uint32_t version,
-                                const struct generation_state *state, struct berth_error *err);
+                                struct generation_state *state, struct berth_error *err);
 
 /** Calls with each step that is pending, within its deadline. */
 void generation_each_pending(const struct generation *generation,

@@ -41,6 +41,11 @@ enum berth_code step_sane_code(enum berth_code code)
     return is_known ? code : BERTH_UNKNOWN;
 }
 
+static enum berth_code sane_code_of(enum step step, enum berth_code code)
+{
+    return step == STEP_RECONFIGURE && (int)code == BERTH_RESTART ? code : step_sane_code(code);
+}
+
 uint64_t steps_timeout_of(const struct steps *steps, enum step step)
 {
     return *(const uint64_t *)((const char *)&steps->timeouts + steps->kinds[step].timeout);
@@ -132,7 +137,7 @@ static void answer(struct steps *steps, enum step step, struct step_outcome outc
         if (step != STEP_PREPARE)
             steps_set_deadline(steps, steps_timeout_of(steps, step));
     } else {
-        outcome.code = step_sane_code(outcome.code);
+        outcome.code = sane_code_of(step, outcome.code);
         end(steps, step, &outcome);
     }
     free(early_message);
@@ -186,7 +191,8 @@ static void complete_late(struct steps *steps, enum step step, const struct step
 void steps_complete(struct steps *steps, enum step step, enum berth_code code, void *result,
                     const char *message)
 {
-    const struct step_outcome outcome = {step_sane_code(code), result, message != NULL ? message : "", false};
+    const struct step_outcome outcome = {sane_code_of(step, code), result, message != NULL ? message : "",
+                                         false};
 
     switch (steps->records[step].status) {
     case STEP_NONE:

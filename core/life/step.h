@@ -10,15 +10,21 @@
 #include <core/settings/settings.h>
 #include <sdk/base/deadlines.h>
 
-/** In the order of a life. All but the first are those of `enum berth_step`, which count from 0. */
+/**
+ * In the order of a life. All but the first are those of `enum berth_step`, which count from 0. Those behind
+ * close are taken between the others, the first of them any number of times; see base/handover.h.
+ */
 enum step {
     STEP_PREPARE,
     STEP_INIT,
     STEP_SERVE,
     STEP_DRAIN,
     STEP_CLOSE,
+    STEP_RECONFIGURE,
+    STEP_SAVE,
+    STEP_LOAD,
 };
-#define STEP_COUNT 5
+#define STEP_COUNT 8
 
 enum step_status {
     STEP_NONE,

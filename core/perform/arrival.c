@@ -37,26 +37,33 @@ static enum berth_code load_settings(struct exchange *exchange, struct member *m
     return code;
 }
 
-static void reconfigure(struct exchange *exchange, struct member *member)
+/* @return is that done, well or badly? */
+static bool reconfigure(struct exchange *exchange, struct member *member)
 {
+    const struct perform_options *options = exchange->crew->options;
     struct generation_source before;
     struct berth_error error;
     enum berth_code code;
 
-    if (member->before == NULL || load_settings(exchange, member) != BERTH_OK)
-        return;
+    if (member->before == NULL || (!member->has_source && load_settings(exchange, member) != BERTH_OK))
+        return true;
     code = generation_reconfigure(member->before, &member->source, &error);
+    if ((int)code == BERTH_PENDING)
+        return false;
     if (code != BERTH_OK) {
         member_say(member, code, "%s", error.message);
-        return;
+        return true;
     }
     before = member->before->source;
+    if (options->adopt != NULL)
+        options->adopt(options->context, &before, &member->source);
     member->before->source = member->source;
     member->before->plugin->entry = member->source.entry;
     member->before->steps.timeouts = member->source.timeouts;
     /* The settings until now are what is to be dropped. */
     member->source = before;
     member->generation = member->before->plugin->generation;
+    return true;
 }
 
 /* A service belongs to whom the newest plan gives it, once the plugin that had it does not run any more. */
@@ -100,36 +107,47 @@ static bool close_failed(struct exchange *exchange, struct member *member)
     return !steps_are_pending(&before->steps);
 }
 
-enum progress exchange_load(struct exchange *exchange)
+static bool close_all_failed(struct exchange *exchange)
 {
-    const struct member *fault = NULL;
-
     for (size_t i = 0; i < exchange->count; i++)
         if (!close_failed(exchange, &exchange->members[i]))
-            return PROGRESS_WAITS;
-    for (size_t i = 0; i < exchange->count; i++) {
-        struct member *member = &exchange->members[i];
-        enum berth_code code;
+            return false;
+    return true;
+}
 
-        if (member->of->action == CHANGE_RECONFIGURE) {
-            reconfigure(exchange, member);
-            continue;
-        }
-        if (member->of->action == CHANGE_STOP)
-            continue;
-        clear_failed(exchange, member);
-        member->after = crew_add(exchange->crew, member->of->to, !exchange->only_starts);
-        if (exchange->only_starts)
-            exchange_declare_services(exchange, member->after);
-        code = crew_load(exchange->crew, member->after);
-        if (code == BERTH_OK)
-            continue;
+static void load(struct exchange *exchange, struct member *member)
+{
+    enum berth_code code;
+
+    clear_failed(exchange, member);
+    member->after = crew_add(exchange->crew, member->of->to, !exchange->only_starts);
+    if (exchange->only_starts)
+        exchange_declare_services(exchange, member->after);
+    code = crew_load(exchange->crew, member->after);
+    if (code != BERTH_OK)
         member_say(member, code, "%s", exchange_reason_of(member->after));
-        if (fault == NULL && member_restarts(member) && member->was_ready)
-            fault = member;
+}
+
+enum progress exchange_load(struct exchange *exchange)
+{
+    if (!exchange->stage_has_begun && !close_all_failed(exchange))
+        return PROGRESS_WAITS;
+    exchange->stage_has_begun = true;
+    for (; exchange->done < exchange->count; exchange->done++) {
+        struct member *member = &exchange->members[exchange->done];
+
+        if (member->of->action == CHANGE_RECONFIGURE && !reconfigure(exchange, member))
+            return PROGRESS_WAITS;
+        if (member->of->action != CHANGE_RECONFIGURE && member->of->action != CHANGE_STOP)
+            load(exchange, member);
     }
-    if (fault != NULL) {
-        exchange_fail_others(exchange, fault);
+    for (size_t i = 0; i < exchange->count; i++) {
+        const struct member *member = &exchange->members[i];
+
+        if (member->after == NULL || member->code == BERTH_OK || !member_restarts(member) ||
+            !member->was_ready)
+            continue;
+        exchange_fail_others(exchange, member);
         return PROGRESS_FAILED;
     }
     return PROGRESS_DONE;
@@ -193,8 +211,8 @@ static bool reads(const struct manifest_state *state, uint32_t version)
 
 enum progress exchange_restore(struct exchange *exchange)
 {
-    for (size_t i = 0; i < exchange->count; i++) {
-        struct member *member = &exchange->members[i];
+    for (; exchange->done < exchange->count; exchange->done++) {
+        struct member *member = &exchange->members[exchange->done];
         struct berth_error error;
         enum berth_code code;
 
@@ -202,6 +220,8 @@ enum progress exchange_restore(struct exchange *exchange)
             !reads(&member->after->source.entry->plugin->state, member->state_version))
             continue;
         code = generation_load(member->after, member->state_version, &member->state, &error);
+        if ((int)code == BERTH_PENDING)
+            return PROGRESS_WAITS;
         if (code == BERTH_OK)
             continue;
         if (exchange_goes_back(exchange)) {

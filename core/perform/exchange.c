@@ -81,6 +81,8 @@ void exchange_destroy(struct exchange *exchange)
 
         if (member->before != NULL && exchange_router(exchange) != NULL && !member->before->is_leaving)
             router_when_idle(exchange_router(exchange), &member->before->host, NULL, NULL);
+        if (member->before != NULL && member->of->action == CHANGE_RECONFIGURE)
+            generation_keep_settings(member->before);
         if (member->has_source && exchange->crew->options->drop != NULL)
             exchange->crew->options->drop(exchange->crew->options->context, &member->source);
         generation_state_finish(&member->state);
@@ -98,6 +100,7 @@ static void go_to(struct exchange *exchange, enum stage stage)
 {
     exchange->stage = stage;
     exchange->stage_has_begun = false;
+    exchange->done = 0;
 }
 
 /* What follows a stage that is done. */

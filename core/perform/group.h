@@ -65,6 +65,8 @@ struct exchange {
     bool only_starts;
     enum stage stage;
     bool stage_has_begun;
+    /* How many members a stage has done with, where one may have to wait for each. */
+    size_t done;
     /* How many had been retired before. */
     uint64_t retirements;
     struct wave *wave;

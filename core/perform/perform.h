@@ -40,6 +40,11 @@ struct perform_options {
                             struct generation_source *ret_source);
     /** A generation of that source has ended: nothing of it is used any more. May be NULL. */
     void (*drop)(void *context, const struct generation_source *source);
+    /**
+     * A generation goes on with other settings: what runs of it passes from one source to the other, and the
+     * first is dropped next. May be NULL.
+     */
+    void (*adopt)(void *context, struct generation_source *before, struct generation_source *after);
     void *context;
 };
 

@@ -187,8 +187,8 @@ enum progress exchange_drain(struct exchange *exchange)
 
 enum progress exchange_save(struct exchange *exchange)
 {
-    for (size_t i = 0; i < exchange->end_count; i++) {
-        struct member *member = &exchange->members[exchange->ends[i]];
+    for (; exchange->done < exchange->end_count; exchange->done++) {
+        struct member *member = &exchange->members[exchange->ends[exchange->done]];
         const struct manifest_state *state =
             member->before != NULL ? &member->before->source.entry->plugin->state : NULL;
         struct berth_error error;
@@ -197,6 +197,8 @@ enum progress exchange_save(struct exchange *exchange)
         if (state == NULL || state->writes == 0 || member->of->action == CHANGE_STOP)
             continue;
         code = generation_save(member->before, &member->state, &error);
+        if ((int)code == BERTH_PENDING)
+            return PROGRESS_WAITS;
         member->state_version = state->writes;
         if (code == BERTH_OK)
             continue;

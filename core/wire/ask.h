@@ -49,6 +49,8 @@ enum ask_kind {
     ASK_SERIES,
     /** Number of the series. */
     ASK_REMOVE_SERIES,
+    /** The next part of the state that it loads. Answer: as many bytes as there are in it. */
+    ASK_STATE,
 };
 
 enum ask_interface {

@@ -43,7 +43,8 @@ enum packet_type {
     /* To the worker */
     /** What the process is to confine itself to: the first packet, and once. */
     PACKET_START = 1,
-    /** One of enum berth_step, but not init. */
+    /** One of enum berth_step, but not init. Or of enum handover_step (base/handover.h), and behind it the
+     * settings, nothing, or version and length of the state. */
     PACKET_STEP,
     PACKET_PING,
     /** A call begins. */
@@ -81,6 +82,8 @@ enum packet_type {
     PACKET_FAIL,
     /** Of one service, for reflection. */
     PACKET_DESCRIPTORS,
+    /** A part of the state that it saves. */
+    PACKET_STATE,
     /** Its number, an enum ask_kind, and what wire/ask.h says. The worker waits for the answer. */
     PACKET_ASK,
     /** As many more bytes of events are welcome. */

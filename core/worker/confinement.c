@@ -218,6 +218,45 @@ enum berth_code isolated_sandbox_init(struct isolated_sandbox *sandbox,
     return BERTH_OK;
 }
 
+/* Those that are made here are of the module and the plugin's own folders. */
+static bool is_own(const struct isolated_sandbox *sandbox, const char *path)
+{
+    for (size_t i = 0; i < sandbox->path_count; i++)
+        if (sandbox->paths[i] == path)
+            return true;
+    return false;
+}
+
+static bool has_all(const struct isolated_sandbox *sandbox, const char *const *paths, size_t count,
+                    const struct isolated_sandbox *of, bool is_written)
+{
+    const char *const *has = is_written ? sandbox->wanted.write : sandbox->wanted.read;
+    size_t has_count = is_written ? sandbox->wanted.write_count : sandbox->wanted.read_count;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t k = 0;
+
+        while (k < has_count && strcmp(has[k], paths[i]) != 0)
+            k++;
+        if (k == has_count && !is_own(of, paths[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool contains(const struct isolated_sandbox *one, const struct isolated_sandbox *other)
+{
+    const struct sandbox_wanted *wanted = &other->wanted;
+
+    return has_all(one, wanted->read, wanted->read_count, other, false) &&
+           has_all(one, wanted->write, wanted->write_count, other, true);
+}
+
+bool isolated_sandbox_is_alike(const struct isolated_sandbox *one, const struct isolated_sandbox *other)
+{
+    return one->wanted.network == other->wanted.network && contains(one, other) && contains(other, one);
+}
+
 void isolated_sandbox_finish(struct isolated_sandbox *sandbox)
 {
     for (size_t i = 0; i < sandbox->path_count; i++)

@@ -20,6 +20,7 @@
 
 #include <config/tree/units.h>
 
+#include <core/base/handover.h>
 #include <core/crossing/crossing.h>
 #include <core/scan/scan.h>
 #include <core/wire/start.h>
@@ -173,18 +174,22 @@ static void rest(struct isolated *isolated)
     crossing_close(&isolated->crossing, on_crossing_closed);
 }
 
-static uint64_t timeout_ms(const struct isolated *isolated, enum berth_step step)
+static uint64_t timeout_ms(const struct isolated *isolated, int step)
 {
     const struct settings_timeouts *timeouts = &isolated->options.timeouts;
-    const uint64_t limits_ns[] = {timeouts->init_ns, timeouts->serve_ns, timeouts->drain_ns,
-                                  timeouts->close_ns};
+    /* Of init the start of the process is a part, and prepare. */
+    uint64_t in_place_ns = timeouts->init_ns > timeouts->prepare_ns ? timeouts->init_ns - timeouts->prepare_ns
+                                                                    : timeouts->init_ns;
+    const uint64_t limits_ns[] = {timeouts->init_ns,  timeouts->serve_ns, timeouts->drain_ns,
+                                  timeouts->close_ns, in_place_ns,        timeouts->drain_ns,
+                                  in_place_ns};
 
     return limits_ns[step] / 1000000 * DEADLINE_PERCENT / 100;
 }
 
-static void await(struct isolated *isolated, enum berth_step step)
+static void await(struct isolated *isolated, int step)
 {
-    isolated->running = (int)step;
+    isolated->running = step;
     if (timeout_ms(isolated, step) > 0)
         set_timer(isolated, timeout_ms(isolated, step));
 }
@@ -212,6 +217,8 @@ static void complete(struct isolated *isolated, enum berth_code code, const char
     if (step < 0 || step == BERTH_STEP_CLOSE)
         return;
     isolated->awaited = -1;
+    if (step > BERTH_STEP_CLOSE)
+        crossing_end_state(&isolated->crossing, &message);
     if (step != BERTH_STEP_INIT)
         berth_complete(isolated->crossing.host, (enum berth_step)step, code, message);
     else if (code == BERTH_OK)
@@ -431,14 +438,19 @@ static void say(struct isolated *isolated, enum packet_type type)
     packet_end(writer);
 }
 
-static void send_step(struct isolated *isolated, enum berth_step step)
+static struct packet_writer *begin_packet(struct isolated *isolated, int step)
 {
     struct packet_writer *writer = channel_write(&isolated->channel, NUMBER);
 
     packet_begin(writer, PACKET_STEP, 0, 0);
     packet_put_u8(writer, (uint8_t)step);
-    packet_end(writer);
-    await(isolated, step);
+    return writer;
+}
+
+static void send_step(struct isolated *isolated, enum berth_step step)
+{
+    packet_end(begin_packet(isolated, (int)step));
+    await(isolated, (int)step);
 }
 
 /* The end of a start of the worker: of init, or of serve after a restart. */
@@ -496,6 +508,8 @@ static void take_step_end(struct isolated *isolated, const struct packet *packet
         return;
     }
     watch_if_busy(isolated);
+    if (step == HANDOVER_SAVE && code == BERTH_OK)
+        code = crossing_end_state(&isolated->crossing, &message);
     complete(isolated, code, message);
 }
 
@@ -686,7 +700,9 @@ static void on_busy(struct forward *forward)
 
 static void on_timer(uv_timer_t *timer)
 {
-    static const char *const names[] = {"init", "serve", "drain", "close"};
+    static const char *const names[] = {"init",        "serve",      "drain",     "close",
+                                        "reconfigure", "save_state", "load_state"};
+    static const char *const limits[] = {"init", "serve", "drain", "close", "init", "drain", "init"};
     struct isolated *isolated = CONTAINER_OF(timer, struct isolated, timer);
 
     if (isolated->state == ISOLATED_WAITING)
@@ -695,9 +711,8 @@ static void on_timer(uv_timer_t *timer)
         kill_for(isolated, "was killed: it closed its connection to the daemon");
     else if (isolated->running >= 0)
         kill_for(isolated, "was killed: its %s did not complete within %llu ms (timeouts.%s)",
-                 names[isolated->running],
-                 (unsigned long long)timeout_ms(isolated, (enum berth_step)isolated->running),
-                 names[isolated->running]);
+                 names[isolated->running], (unsigned long long)timeout_ms(isolated, isolated->running),
+                 limits[isolated->running]);
     else if (isolated->has_closed)
         kill_for(isolated, "was killed: it did not exit after it was closed");
     else if (isolated->state == ISOLATED_UP)
@@ -778,6 +793,62 @@ static enum berth_code on_close(const struct berth_host *host, void *instance, s
     return BERTH_PENDING;
 }
 
+/* Between its steps, a worker that is not there has nothing to say: one that is started later has the present
+ * settings. */
+static struct packet_writer *begin_handover(struct isolated *isolated, enum handover_step step)
+{
+    isolated->awaited = (int)step;
+    await(isolated, (int)step);
+    return begin_packet(isolated, (int)step);
+}
+
+static enum berth_code on_reconfigure(const struct berth_host *host, void *instance,
+                                      const struct berth_settings *before, struct berth_error *err)
+{
+    struct isolated *isolated = of_instance(instance);
+    const struct isolated *next = find(host->uri);
+    struct packet_writer *writer;
+
+    if (isolated->state != ISOLATED_UP)
+        return berth_error_set(err, BERTH_RESTART, "its process is not running");
+    /* What was closed before the module was loaded cannot be opened to it. */
+    if (next == NULL || !isolated_sandbox_is_alike(&isolated->sandbox, &next->sandbox))
+        return berth_error_set(err, BERTH_RESTART,
+                               "its sandbox has to change with the paths in its settings");
+    writer = begin_handover(isolated, HANDOVER_RECONFIGURE);
+    carried_write(writer, host->settings);
+    packet_end(writer);
+    return BERTH_PENDING;
+}
+
+static enum berth_code on_save(const struct berth_host *host, void *instance,
+                               const struct berth_state_writer *writer, struct berth_error *err)
+{
+    struct isolated *isolated = of_instance(instance);
+
+    if (isolated->state != ISOLATED_UP)
+        return berth_error_set(err, BERTH_UNAVAILABLE, "its process is not running");
+    crossing_save(&isolated->crossing, writer);
+    packet_end(begin_handover(isolated, HANDOVER_SAVE));
+    return BERTH_PENDING;
+}
+
+static enum berth_code on_load(const struct berth_host *host, void *instance, uint32_t version,
+                               const void *bytes, size_t length, struct berth_error *err)
+{
+    struct isolated *isolated = of_instance(instance);
+    struct packet_writer *writer;
+
+    if (isolated->state != ISOLATED_UP)
+        return berth_error_set(err, BERTH_UNAVAILABLE, "its process is not running");
+    crossing_load(&isolated->crossing, bytes, length);
+    writer = begin_handover(isolated, HANDOVER_LOAD);
+    packet_put_u32(writer, version);
+    packet_put_u32(writer, (uint32_t)length);
+    packet_end(writer);
+    return BERTH_PENDING;
+}
+
 /* What its sandbox promises stays the same for as long as it lives. */
 static void show_sandbox(struct isolated *isolated)
 {
@@ -849,10 +920,34 @@ enum berth_code isolated_create(const struct isolated_options *options, struct i
         .drain = on_drain,
         .close = on_close,
         .services = (const struct berth_service *const *)isolated->crossing.services,
+        .reconfigure = (plugin->callbacks & MANIFEST_CALLBACK_RECONFIGURE) != 0 ? on_reconfigure : NULL,
+        .save_state = (plugin->callbacks & MANIFEST_CALLBACK_SAVE_STATE) != 0 ? on_save : NULL,
+        .load_state = (plugin->callbacks & MANIFEST_CALLBACK_LOAD_STATE) != 0 ? on_load : NULL,
     };
     LIST_INSERT_HEAD(&all, isolated, link);
     *ret_isolated = isolated;
     return BERTH_OK;
+}
+
+/* Each keeps its process; what borrows from the settings and the manifest goes over. */
+void isolated_exchange(struct isolated *one, struct isolated *other)
+{
+    struct isolated *const both[] = {one, other};
+    struct isolated_options options = one->options;
+    struct isolated_sandbox sandbox = one->sandbox;
+
+    one->options = other->options;
+    one->sandbox = other->sandbox;
+    other->options = options;
+    other->sandbox = sandbox;
+    for (size_t i = 0; i < 2; i++) {
+        const struct manifest_plugin *plugin = both[i]->options.plugin;
+
+        both[i]->crossing.plugin = plugin;
+        both[i]->crossing.forward.uri = plugin->uri;
+        both[i]->table.type = plugin->type;
+        both[i]->table.id = plugin->id;
+    }
 }
 
 void isolated_destroy(struct isolated *isolated)

@@ -44,6 +44,8 @@ enum berth_code isolated_create(const struct isolated_options *options, struct i
                                 struct berth_error *err);
 /** Its plugin is closed, or never started. Accepts NULL. */
 void isolated_destroy(struct isolated *isolated);
+/** Two of one plugin: each goes on with its process, and with what the other was created from. */
+void isolated_exchange(struct isolated *one, struct isolated *other);
 /** What the host is to call. */
 const struct berth_plugin *isolated_table(const struct isolated *isolated);
 
@@ -58,6 +60,8 @@ struct isolated_sandbox {
 enum berth_code isolated_sandbox_init(struct isolated_sandbox *sandbox,
                                       const struct isolated_options *options, struct berth_error *err);
 void isolated_sandbox_finish(struct isolated_sandbox *sandbox);
+/** Of one plugin, isolated in the same way: do its settings lead to the same paths? */
+bool isolated_sandbox_is_alike(const struct isolated_sandbox *one, const struct isolated_sandbox *other);
 
 /** What of it this kernel and the daemon's rights can enforce, and how exposed the plugin is. @return as
  * above. */

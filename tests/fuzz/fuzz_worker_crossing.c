@@ -2,7 +2,8 @@
 /*
  * A daemon whose worker says anything about itself and about the interfaces that it uses: those are of a
  * store in memory, and of an exchange, deprecations and opt that keep what they are told. The input is a row
- * of packets without calls: type, two bytes of length, body.
+ * of packets without calls: type, two bytes of length, body. Types from 128 on have the worker asked before
+ * to save a state and to load one.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -203,6 +204,24 @@ static const struct berth_host host = {
     .report_misuse = on_misuse,
 };
 
+static enum berth_code on_state(const struct berth_state_writer *writer, const void *bytes, size_t length,
+                                struct berth_error *err)
+{
+    assert(length <= PACKET_BODY_MAX);
+    return length > 100 ? berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "too much") : BERTH_OK;
+}
+
+static void ask_for_state(void)
+{
+    static const struct berth_state_writer writer = {.size = sizeof(writer), .write = on_state};
+    static const char state[2u << 20];
+    const char *message = "";
+
+    assert(crossing_end_state(&crossing, &message) == BERTH_OK || message[0] != '\0');
+    crossing_save(&crossing, &writer);
+    crossing_load(&crossing, state, sizeof(state));
+}
+
 static void on_packet(struct channel *unused, const struct packet *packet)
 {
 }
@@ -249,9 +268,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     crossing_open(&crossing, &loop);
     while (size >= 3 && !channel.is_broken) {
         size_t length = (size_t)data[1] << 8 | data[2];
-        struct packet packet = {.type = (enum packet_type)(data[0] % PACKET_TYPES), .body = data + 3};
+        struct packet packet = {.type = (enum packet_type)(data[0] % 128 % PACKET_TYPES), .body = data + 3};
 
         packet.length = length < size - 3 ? length : size - 3;
+        if (data[0] >= 128)
+            ask_for_state();
         crossing_take(&crossing, &packet);
         data += 3 + packet.length;
         size -= 3 + packet.length;

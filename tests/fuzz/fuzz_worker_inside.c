@@ -2,6 +2,7 @@
 /*
  * A worker whose daemon answers anything, and sends any events and ends of changes meanwhile. The input is
  * what comes over the connection; the first byte says what the plugin does with the interfaces that it gets.
+ * From 128 on it is handed settings or a state instead, which begin in the next bytes.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -9,11 +10,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <core/inside/handover.h>
 #include <core/inside/table.h>
 
 static struct process process;
 static struct inside inside = {.process = &process, .number = 1};
 static bool is_closed;
+/* Of the input, what is of the step. */
+#define STEP_BYTES 128
 static struct {
     void *instance;
     struct berth_subscription *subscription;
@@ -114,6 +118,43 @@ static bool use(void *context, const struct berth_ref *ref)
     return !process.channel.is_broken;
 }
 
+static enum berth_code on_reconfigure(const struct berth_host *host, void *instance,
+                                      const struct berth_settings *before, struct berth_error *err)
+{
+    assert(host->settings->root != NULL);
+    return host->settings->count(host->settings->root) > 1 ? BERTH_RESTART : BERTH_OK;
+}
+
+static enum berth_code on_save(const struct berth_host *host, void *instance,
+                               const struct berth_state_writer *writer, struct berth_error *err)
+{
+    static const char bytes[300000];
+
+    return writer->write(writer, bytes, sizeof(bytes), err);
+}
+
+static enum berth_code on_load(const struct berth_host *host, void *instance, uint32_t version,
+                               const void *bytes, size_t length, struct berth_error *err)
+{
+    assert(length <= BERTH_STATE_MAX);
+    return BERTH_PENDING;
+}
+
+static const struct berth_plugin stateful = {
+    .size = sizeof(stateful), .reconfigure = on_reconfigure, .save_state = on_save, .load_state = on_load};
+
+static void hand_over(const uint8_t *data, size_t size)
+{
+    const struct packet packet = {.type = PACKET_STEP, .body = data, .length = size};
+    enum handover_step step = HANDOVER_RECONFIGURE + data[0] % 3;
+    struct packet_reader reader;
+    struct berth_error error;
+
+    packet_reader_init(&reader, &packet);
+    packet_get_u8(&reader);
+    assert((int)handover_take(&inside, step, &reader, &error) != BERTH_PENDING);
+}
+
 /* One process for all inputs: what it has of an interface it has for good. */
 static void begin(void)
 {
@@ -125,6 +166,7 @@ static void begin(void)
     assert(uv_loop_init(&process.loop) == 0);
     process.thread = pthread_self();
     inside.table = (struct berth_host){.size = sizeof(inside.table), .uri = "a.v1.b", .loop = &process.loop};
+    inside.plugin = &stateful;
     used_fill(&inside.table);
     log_fill(&inside.table);
 }
@@ -136,6 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct berth_error error;
     struct berth_ref ref;
     int pair[2], room = 1 << 20;
+    size_t answers = size > STEP_BYTES && data[0] >= 128 ? STEP_BYTES : 1;
 
     if (size == 0 || size > 1u << 16)
         return 0;
@@ -146,10 +189,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
     setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
     assert(channel_open(&process.channel, &process.loop, pair[0]) == 0);
-    assert(send(pair[1], data + 1, size - 1, MSG_NOSIGNAL) == (ssize_t)size - 1);
+    assert(send(pair[1], data + answers, size - answers, MSG_NOSIGNAL) == (ssize_t)(size - answers));
     /* Whoever waits for more learns that there is none. */
     shutdown(pair[1], SHUT_WR);
-    if (data[0] % 2 == 0 && berth_get(&inside.table, "x", &ref, &error) == BERTH_OK)
+    if (answers > 1)
+        hand_over(data + 1, answers - 1);
+    else if (data[0] % 2 == 0 && berth_get(&inside.table, "x", &ref, &error) == BERTH_OK)
         use(NULL, &ref);
     else if (data[0] % 2 == 1)
         berth_each(&inside.table, "x", use, NULL, &error);
