@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads the subset of YAML that configuration needs into a tree, within limits. The only user of yaml.h. */
-#include "tree.h"
+#include "readers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -504,9 +504,9 @@ static void skip_byte_order_mark(struct reader *reader)
     }
 }
 
-struct config_tree *config_yaml_read(const char *name, const char *text, size_t length,
-                                     const struct config_limits *limits,
-                                     struct config_diagnostics *diagnostics)
+struct config_tree *config_yaml_read_whole(const char *name, const char *text, size_t length,
+                                           const struct config_limits *limits,
+                                           struct config_diagnostics *diagnostics)
 {
     struct reader reader = {
         .text = text,
@@ -533,4 +533,13 @@ struct config_tree *config_yaml_read(const char *name, const char *text, size_t 
         return NULL;
     }
     return reader.tree;
+}
+
+struct config_tree *config_yaml_read(const char *name, const char *text, size_t length,
+                                     const struct config_limits *limits,
+                                     struct config_diagnostics *diagnostics)
+{
+    struct config_tree *tree = config_yaml_read_plain(name, text, length, limits);
+
+    return tree != NULL ? tree : config_yaml_read_whole(name, text, length, limits, diagnostics);
 }

@@ -7,6 +7,7 @@
 #include <config/print/print.h>
 #include <config/schema/schema.h>
 #include <config/schema/value.h>
+#include <tests/unit/yaml_readers.h>
 
 static const char schema_text[] =
     "text: {type: string, default: x, max: 64, pattern: '[a-z]*'}\n"
@@ -153,6 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct config_tree *tree =
         config_yaml_read("fuzz", (const char *)data, size, &config_limits_manifest, &diagnostics);
 
+    read_plain_and_whole((const char *)data, size, &config_limits_manifest);
     assert((tree == NULL) == (diagnostics.error_count > 0));
     if (tree != NULL && config_tree_root(tree) != NULL) {
         check_tree(tree);

@@ -10,6 +10,8 @@
 #include <config/print/print.h>
 #include <config/tree/tree.h>
 
+#include <tests/unit/yaml_readers.h>
+
 static struct config_tree *read_bytes(const char *text, size_t length, struct config_diagnostics *diagnostics)
 {
     return config_yaml_read("a.yaml", text, length, &config_limits_file, diagnostics);
@@ -308,6 +310,125 @@ static void many_keys_in_one_map_are_not_quadratic(void **state)
     assert_true(seconds_for(90000) < 40 * seconds_for(9000) + 0.5);
 }
 
+/* What authors write is read without libyaml, to the same values at the same places. */
+static void manifests_are_read_by_the_quick_reader_as_by_libyaml(void **state)
+{
+    static const char *const texts[] = {
+        "a: b\n",
+        "a: b",
+        "# first\n\na: b # c\n  # further right\n\nc: d",
+        "a:\nb: # nothing\nc: ~\n",
+        "a:\n  b:\n    c: d e  f\n  g: h\ni: j\n",
+        "a:\n- b\n- c\nd: e\n",
+        "a:\n  - b\n  - - c\n    - d\n  - e: f\n    g:\n    - h\n  - 'i'\n",
+        "- a\n-   b: c\n    d: e\n- [f, g]\n",
+        "a: [b, 'c', \"d\", {e: f}, [], {}, -1, http://g:80/h#i ]  # j\n",
+        "a: {\"b\": c, 'd': [e], f: {g: h}}\n",
+        "\"a\": \"b \\\"c\\\" \\\\ d#e: f\"\n'g''h': 'i''j # k'\n",
+        "a: it's \"here\" & there, [or] {not} <|> !\n",
+        "a: \xc2\xb1\x31 \xe2\x80\x93\n",
+        "[a, b]\n",
+        "a\n",
+    };
+    char *note = NULL;
+    size_t size = 0;
+    FILE *file;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (!read_plain_and_whole(texts[i], strlen(texts[i]), &config_limits_manifest))
+            fail_msg("not read: %s", texts[i]);
+    /* As large as a manifest may be. */
+    file = open_memstream(&note, &size);
+    fputs("module: a\nplugins:\n", file);
+    for (int i = 0; i < 500; i++)
+        fprintf(file, "  - type: io.example.a.v1\n    id: p%d\n    requires: [a, b]\n", i);
+    fclose(file);
+    assert_true(read_plain_and_whole(note, size, &config_limits_manifest));
+    free(note);
+}
+
+/* Some of it is YAML that means something else than it looks like, some is wrong: libyaml tells. */
+static void the_quick_reader_leaves_to_libyaml_what_it_is_not_certain_about(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "# nothing\n",
+        "a: b\n  c\n",
+        "a: b\n\n   c: d\n",
+        "a:\n  b\n  c\n",
+        "a: b: c\n",
+        "a: &b c\n",
+        "a: *b\n",
+        "a: !b c\n",
+        "a: |\n  b\n",
+        "a: >\n  b\n",
+        "? a\n: b\n",
+        "a: \"b\n  c\"\n",
+        "a: [b,\n  c]\n",
+        "a: [b, ]\n",
+        "a: {b, c}\n",
+        "a: {b: }\n",
+        "a: [b: c]\n",
+        "a: [b] c\n",
+        "a: 'b' c\n",
+        "a: \"\\n\"\n",
+        "a:\tb\n",
+        "a: b\r\n",
+        "\xef\xbb\xbf"
+        "a: b\n",
+        "--- a\n",
+        "---\na: b\n",
+        "a: b\n...\n",
+        "a: b\n---\nc: d\n",
+        "%YAML 1.1\n---\na: b\n",
+        "a: b\na: c\n",
+        "a: {b: c, b: d}\n",
+        "a: - b\n",
+        "-\n",
+        "- a\n b: c\n",
+        "  a: b\nc: d\n",
+        "a:\n    b: c\n  d: e\n",
+        "a : b\n",
+        ": a\n",
+        "\"\": a\n",
+        "a: @b\n",
+        "a: `b\n",
+        "a: %b\n",
+        "a: \xc2\xa0"
+        "b\n",
+        "a: \xc2\x85\n",
+        "a: \xe2\x80\xa8\n",
+        "a: \xff\n",
+        "a: \xf0\x9f\x98\x80\n",
+        "a: ]\n",
+        "a: \"b\"#c\n",
+        "[a]: b\n",
+        "a: [b:]\n",
+        "a: [b ? c]\n",
+        "...: a\n",
+    };
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (read_plain_and_whole(texts[i], strlen(texts[i]), &config_limits_manifest))
+            fail_msg("read although it is not plain: %s", texts[i]);
+}
+
+/* Whoever exceeds them is told so, by the other reader. */
+static void the_quick_reader_keeps_to_the_limits(void **state)
+{
+    const struct config_limits limits = {.max_bytes = 64, .max_depth = 3, .max_nodes = 6};
+    const struct config_limits expanding = {.max_bytes = 64, .max_depth = 3, .max_nodes = 6, .aliases = true};
+
+    assert_true(read_plain_and_whole("a: [b, [c]]\n", 12, &limits));
+    assert_false(read_plain_and_whole("a: [b, [[c]]]\n", 14, &limits));
+    assert_false(read_plain_and_whole("a:\n  - - - b\n", 13, &limits));
+    assert_true(read_plain_and_whole("a: [b, c, d, e]\n", 16, &limits));
+    assert_false(read_plain_and_whole("a: [b, c, d, e, f]\n", 19, &limits));
+    assert_false(read_plain_and_whole("a: 345678901234567890123456789012345678901234567890123456789012345\n",
+                                      67, &limits));
+    assert_null(config_yaml_read_plain("a.yaml", "a: b\n", 5, &expanding));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +447,9 @@ int main(void)
         cmocka_unit_test(too_many_values_are_refused),
         cmocka_unit_test(too_many_bytes_are_refused),
         cmocka_unit_test(many_keys_in_one_map_are_not_quadratic),
+        cmocka_unit_test(manifests_are_read_by_the_quick_reader_as_by_libyaml),
+        cmocka_unit_test(the_quick_reader_leaves_to_libyaml_what_it_is_not_certain_about),
+        cmocka_unit_test(the_quick_reader_keeps_to_the_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
