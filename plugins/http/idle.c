@@ -62,8 +62,17 @@ static void end(struct berth_http_request *shown)
     berth_http_end(behind(shown));
 }
 
-static const struct berth_http_ops operations = {
-    .size = sizeof(operations), .begin = begin, .write = write_part, .can_write = can_write, .end = end};
+static void abort_response(struct berth_http_request *shown)
+{
+    berth_http_abort(behind(shown));
+}
+
+static const struct berth_http_ops operations = {.size = sizeof(operations),
+                                                 .begin = begin,
+                                                 .write = write_part,
+                                                 .can_write = can_write,
+                                                 .end = end,
+                                                 .abort = abort_response};
 
 static void refuse(struct passed *passed, unsigned status, const char *message)
 {

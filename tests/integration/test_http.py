@@ -19,7 +19,8 @@ from workshop import BUILD, SOURCE, Plugin
 HTTP = "io.berth.server.v1.http"
 DEBUG = "io.containerd.server.v1.debug"
 METRICS = "io.containerd.server.v1.metrics"
-# Answers with what it was asked, the lines of the body in reverse; /page/large with many bytes; /page/kept never.
+# Answers with what it was asked, the lines of the body in reverse; /page/large with many bytes; /page/kept never;
+# /page/broken-off in part, and /page/broken not at all.
 PAGE = """
 #include <berth/types/http.h>
 
@@ -30,6 +31,13 @@ static void on_request(struct berth_http_request *request)
 
     if (strcmp(request->rest, "/kept") == 0)
         return;
+    if (strncmp(request->rest, "/broken", 7) == 0) {
+        if (request->rest[7] != '\\0')
+            berth_http_begin(request, 200, NULL, 0, -1);
+        berth_http_write(request, "half", 4);
+        berth_http_abort(request);
+        return;
+    }
     if (strcmp(request->rest, "/large") == 0) {
         static char block[1 << 20];
 
@@ -105,6 +113,12 @@ class Requests(HttpCase):
                               capture_output=True, text=True, check=True)
         self.assertEqual(20, done.stdout.count("GET /page/"))
         self.assertEqual(1, done.stderr.count("Connected to localhost"))
+        self.assert_stops(daemon)
+
+    def test_a_response_that_breaks_off_is_noticed(self):
+        daemon = self.serve()
+        self.assertIn("curl 18: ", self.curl("/page/broken-off"))
+        self.assertIn("HTTP/1.1 500", self.curl("/page/broken"))
         self.assert_stops(daemon)
 
     def test_a_unix_socket_with_its_mode(self):

@@ -373,12 +373,26 @@ static void end(struct berth_http_request *request)
     connection_touch(&peer->connection->base);
 }
 
+static void abort_response(struct berth_http_request *request)
+{
+    struct server_http1 *peer = from_request(request);
+
+    if (!peer->has_begun || peer->has_ended || peer->connection->base.is_lost) {
+        end(request);
+        return;
+    }
+    peer->has_ended = true;
+    peer->closes = true;
+    connection_touch(&peer->connection->base);
+}
+
 static const struct berth_http_ops ops = {
     .size = sizeof(ops),
     .begin = begin,
     .write = write_body,
     .can_write = can_write,
     .end = end,
+    .abort = abort_response,
 };
 
 /*

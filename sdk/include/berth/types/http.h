@@ -64,6 +64,11 @@ struct berth_http_ops {
      * 500. With less than the length given to begin, its connection is closed, so that it notices.
      */
     void (*end)(struct berth_http_request *request);
+    /**
+     * The response cannot be completed: the connection is closed, so that the client notices, whether or not
+     * a length was given. Before begin: as end. on_end follows.
+     */
+    void (*abort)(struct berth_http_request *request);
 };
 
 /**
@@ -141,6 +146,15 @@ static inline bool berth_http_can_write(struct berth_http_request *request)
 static inline void berth_http_end(struct berth_http_request *request)
 {
     request->ops->end(request);
+}
+
+/** With an older server, the client may take what was sent for the whole response. */
+static inline void berth_http_abort(struct berth_http_request *request)
+{
+    if (request->ops->size >= offsetof(struct berth_http_ops, abort) + sizeof(request->ops->abort))
+        request->ops->abort(request);
+    else
+        request->ops->end(request);
 }
 
 /** A whole response in one call. `content_type` is not used for an empty body. */
