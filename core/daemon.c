@@ -494,6 +494,7 @@ static bool load_modules(struct daemon *daemon)
                  daemon->survey->settings->upgrade.max_resident_bytes);
     daemon->loading.modules.on_residents = on_residents;
     daemon->loading.modules.context = daemon;
+    reload_restore(daemon->reload, &daemon->loading.modules.originals);
     tampering_watch_process();
     printing_begin();
     make_perform(daemon);

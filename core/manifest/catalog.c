@@ -430,6 +430,14 @@ static void warn_of_pin(struct scan *scan, const struct scan_file *file, const s
             file->shown, manifest->module, manifest->version, file->held_back);
 }
 
+void catalog_warn_of_pins(struct scan *scan, const struct scan_pin *pins, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pins[i].objection != NULL)
+            scan_warn(scan, "%s; using the installed file, which was held back by a rollback",
+                      pins[i].objection);
+}
+
 /* What is used of each file, in the order of the search. @return how many there are. */
 static size_t collect(const struct catalog *catalog, struct scan *scan,
                       const struct catalog_fallback *fallback, const struct manifest **ret_used)

@@ -386,6 +386,8 @@ struct catalog_fallback {
 void catalog_read(const char *const *directories, size_t count, struct trust *trust,
                   const struct catalog_fallback *fallback, struct scan *ret_scan,
                   struct catalog *ret_catalog);
+/** Says in the scan which pins were not used, and why. */
+void catalog_warn_of_pins(struct scan *scan, const struct scan_pin *pins, size_t count);
 /**
  * Decides who wins, as a shell does with PATH: of two plugins with one URI the one whose module comes first.
  * Two modules of the same name with a URI in common are two versions of one module: the later one is not used

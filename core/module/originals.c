@@ -74,6 +74,29 @@ struct original *originals_keep(struct originals *originals, const struct manife
     return original;
 }
 
+struct original *originals_restore(struct originals *originals, const char *path, const char *name,
+                                   const char *signature, int fd, const struct stat *opened)
+{
+    struct original *original = memory_allocate(1, sizeof(*original));
+    const char *space;
+
+    *original = (struct original){
+        .originals = originals,
+        .holders = 1,
+        .path = memory_copy(path),
+        .status = *opened,
+        .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0),
+        .opened = *opened,
+        .name = memory_copy(name),
+        .signature = signature != NULL ? memory_copy(signature) : NULL,
+    };
+    space = strchr(original->name, ' ');
+    original->version = space != NULL ? space + 1 : "";
+    originals->open_count += original->fd >= 0;
+    LIST_INSERT_HEAD(&originals->by_path[bucket_of(original->path)], original, link);
+    return original;
+}
+
 bool original_is_intact(const struct original *original)
 {
     struct stat status;

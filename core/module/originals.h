@@ -48,6 +48,15 @@ void originals_init(struct originals *originals);
  */
 struct original *originals_keep(struct originals *originals, const struct manifest *manifest,
                                 const char *path);
+/**
+ * One that an earlier run has kept.
+ *
+ * @param name       "greeter 1.2.0"
+ * @param signature  may be NULL.
+ * @param fd         open; copied.
+ */
+struct original *originals_restore(struct originals *originals, const char *path, const char *name,
+                                   const char *signature, int fd, const struct stat *opened);
 /** One that is open and whose content is what this manifest was read from; or NULL. */
 struct original *originals_find(const struct originals *originals, const struct manifest *manifest);
 

@@ -44,6 +44,8 @@ struct asked {
     struct berth_strings stopped, stopped_before;
     /** The files that are held back once it is done. */
     struct rollback_pins pins;
+    /** The files that later starts keep to by this change. */
+    struct berth_strings kept;
     /** What ran of each plugin that gets another file. */
     struct asked_replaced *replaced;
     size_t replaced_count;
@@ -77,6 +79,8 @@ struct reload {
     char **stopped;
     size_t stopped_count;
     struct rollback rollback;
+    /** The daemon's folder, as it was started with. */
+    char *root;
 };
 
 /**

@@ -77,12 +77,12 @@ static struct settings_options find_options(const struct reload *reload, const s
 }
 
 static struct survey *take_survey(const struct reload *reload, const struct asked *asked,
-                                  struct scan_pin *pins, bool *ret_is_readable)
+                                  struct scan_pin *pins, size_t pin_count, bool *ret_is_readable)
 {
     const struct settings_options options = find_options(reload, asked);
     struct standby standby = {.reload = reload};
     const struct catalog_fallback fallback = {reload->perform != NULL ? find_standby : NULL, &standby, pins,
-                                              asked->pins.count};
+                                              pin_count};
     struct survey *survey = survey_create(&options, &fallback, ret_is_readable);
 
     for (size_t i = 0; i < standby.count; i++)
@@ -91,14 +91,32 @@ static struct survey *take_survey(const struct reload *reload, const struct aske
     return survey;
 }
 
+static struct survey *take_pinned_survey(const struct reload *reload, struct asked *asked,
+                                         bool *ret_is_readable)
+{
+    size_t count = asked->pins.count;
+    struct scan_pin *pins = rollback_pins_for_scan(&asked->pins), *rest;
+    struct survey *survey = take_survey(reload, asked, pins, count, ret_is_readable);
+
+    if (pins_judge(asked, pins, count)) {
+        survey_drop(survey);
+        rest = rollback_pins_for_scan(&asked->pins);
+        survey = take_survey(reload, asked, rest, asked->pins.count, ret_is_readable);
+        for (size_t i = 0; i < asked->pins.count; i++)
+            free(rest[i].objection);
+        free(rest);
+    }
+    catalog_warn_of_pins(&survey->scan, pins, asked->refusal == NULL ? count : 0);
+    for (size_t i = 0; i < count; i++)
+        free(pins[i].objection);
+    free(pins);
+    return survey;
+}
+
 bool look_again(struct reload *reload, struct asked *asked)
 {
-    struct scan_pin *pins = rollback_pins_for_scan(&asked->pins);
     bool is_good;
-    struct survey *survey = take_survey(reload, asked, pins, &is_good);
-
-    pins_judge(asked, survey, pins);
-    free(pins);
+    struct survey *survey = take_pinned_survey(reload, asked, &is_good);
 
     asked->survey = survey;
     is_good = is_good && survey_check(survey);

@@ -16,12 +16,13 @@
  */
 enum berth_code pins_find(struct reload *reload, struct asked *asked, struct berth_error *err);
 /**
- * After a scan with them. What may not run any more is not gone back to, and `asked->refusal` says so; of
- * what is held back already, the file is used, with a warning of the survey.
+ * After a scan with them: what may not run any more is neither gone back to, and `asked->refusal` says so,
+ * nor held back.
  *
- * @param pins  of `asked`, by rollback_pins_for_scan; their objections are freed.
+ * @param pins  `count` of them, of `asked`, by rollback_pins_for_scan.
+ * @return has the scan left out a file that is not held back any more? Then it has to be done again.
  */
-void pins_judge(struct asked *asked, struct survey *survey, struct scan_pin *pins);
+bool pins_judge(struct asked *asked, const struct scan_pin *pins, size_t count);
 /** Before anything is done: holds what runs of each plugin that gets another file. */
 void pins_note_replaced(struct reload *reload, struct asked *asked);
 /**
@@ -29,5 +30,7 @@ void pins_note_replaced(struct reload *reload, struct asked *asked);
  * take effect. Lets go of the pins of `asked`.
  */
 void pins_keep(struct reload *reload, struct asked *asked);
+/** Tells later starts what they keep to; logs a failure. */
+enum berth_code pins_save(struct reload *reload, struct berth_error *err);
 
 #endif

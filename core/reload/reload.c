@@ -329,6 +329,8 @@ static enum berth_code check_request(const struct berth_change_request *request,
 {
     if ((unsigned)request->kind > BERTH_CHANGE_ROLLBACK)
         return berth_error_set(err, BERTH_UNIMPLEMENTED, "this berthd does not know this kind of change");
+    if (BERTH_HAS(request, keeps) && request->keeps && request->kind != BERTH_CHANGE_ROLLBACK)
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT, "only a rollback can be kept");
     if ((request->kind == BERTH_CHANGE_RELOAD) != (request->subjects.count == 0))
         return berth_error_set(err, BERTH_INVALID_ARGUMENT, "%s",
                                request->subjects.count == 0
@@ -449,6 +451,7 @@ struct reload *reload_create(const struct reload_options *options)
     uv_timer_start(&reload->patience, on_patience_over, 0, 0);
     uv_timer_stop(&reload->patience);
     surveys_add(&reload->surveys, options->survey);
+    reload->root = memory_copy(options->survey->settings->root);
     options->inspect->reload = reload;
     options->inspect->settings_of = settings_of;
     options->inspect->table.request_change = request_change;
@@ -457,11 +460,21 @@ struct reload *reload_create(const struct reload_options *options)
     return reload;
 }
 
+void reload_restore(struct reload *reload, struct originals *originals)
+{
+    struct survey *survey = reload->options.survey;
+
+    rollback_restore(&reload->rollback, &survey->kept, originals);
+    held_finish(&survey->kept);
+}
+
 void reload_begin(struct reload *reload, struct perform *perform)
 {
+    struct berth_error err;
     struct asked *asked;
 
     reload->perform = perform;
+    pins_save(reload, &err);
     TAILQ_FOREACH(asked, &reload->all, link)
     if (!asked->is_done)
         perform_ask(perform, &asked->perform);
@@ -513,6 +526,7 @@ void reload_destroy(struct reload *reload)
     for (size_t i = 0; i < reload->stopped_count; i++)
         free(reload->stopped[i]);
     rollback_finish(&reload->rollback);
+    free(reload->root);
     free(reload->stopped);
     free(reload);
 }

@@ -8,6 +8,7 @@
 
 #include <uv.h>
 
+#include <core/module/originals.h>
 #include <core/perform/perform.h>
 #include <core/state/state.h>
 #include <core/survey/survey.h>
@@ -36,6 +37,12 @@ struct reload_options {
 
 /** Adds its functions to the inspect table. Aborts when out of memory. */
 struct reload *reload_create(const struct reload_options *options);
+/**
+ * Before anything is loaded: keeps to rollbacks of an earlier run, which the first survey has found.
+ *
+ * @param originals  where modules are kept open; outlives the reload.
+ */
+void reload_restore(struct reload *reload, struct originals *originals);
 /** All has served: from here on changes are done. */
 void reload_begin(struct reload *reload, struct perform *perform);
 /** Asks for a reload on behalf of nobody who waits. @param why  "received SIGHUP", for the log. */

@@ -213,7 +213,13 @@ static bool use_pin(struct scanner *scanner, const char *path)
 {
     struct scan_pin *pin = find_pin(scanner, path);
 
-    return pin != NULL && read_pinned(scanner, pin);
+    if (pin == NULL || pin->fd >= 0)
+        return pin != NULL && read_pinned(scanner, pin);
+    scan_warn(scanner->scan,
+              "%s: held back by a rollback to %s, until another file is installed or `berthctl plugins "
+              "upgrade` is run",
+              path, pin->instead);
+    return true;
 }
 
 static void scan_file(struct scanner *scanner, const char *directory, const char *name)

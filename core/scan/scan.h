@@ -16,8 +16,9 @@
 struct scan_pin {
     /** A real path. */
     const char *path;
-    /** Stays open while directories are scanned. */
+    /** Stays open while directories are scanned; -1: the path counts as empty, because `instead` is used. */
     int fd;
+    const char *instead;
     /** Of the descriptor when it was opened: it still has that content, or the pin does not count. */
     struct stat opened;
     /** What the file was when its content was checked first; becomes the status of the scan's file. */

@@ -37,6 +37,61 @@ static void judge_directories(struct survey *survey)
     }
 }
 
+/* What later starts keep to since a rollback. */
+static void take_kept(struct survey *survey)
+{
+    struct berth_error err;
+
+    if (held_read(survey->settings->root, &survey->kept, &err) != BERTH_OK)
+        config_diagnostics_add(&survey->diagnostics, CONFIG_WARNING, NULL,
+                               "%s; installed files that a rollback held back may be used", err.message);
+}
+
+/* What may not run any more is not held to. @return has the scan left out a file for it? */
+static bool judge_kept(struct held_files *kept, const struct scan_pin *pins, size_t count)
+{
+    bool has_hidden = false;
+
+    for (size_t i = count; i-- > 0;) {
+        if (pins[i].objection == NULL)
+            continue;
+        has_hidden = has_hidden || pins[i].instead != NULL;
+        held_drop(kept, pins[i].path);
+    }
+    return has_hidden;
+}
+
+static void read_catalog(struct survey *survey, struct scan_pin *pins, size_t pin_count,
+                         const struct catalog_fallback *fallback)
+{
+    const struct settings *settings = survey->settings;
+    const struct catalog_fallback kept = {.pins = pins, .pin_count = pin_count};
+
+    catalog_read(settings->plugin_dirs, settings->plugin_dir_count, survey->trust,
+                 fallback != NULL ? fallback : &kept, &survey->scan, &survey->catalog);
+}
+
+static void read_kept_catalog(struct survey *survey)
+{
+    size_t count = survey->kept.count;
+    struct scan_pin *pins = held_pins(&survey->kept), *rest;
+
+    read_catalog(survey, pins, count, NULL);
+    if (judge_kept(&survey->kept, pins, count)) {
+        catalog_finish(&survey->catalog);
+        scan_finish(&survey->scan);
+        rest = held_pins(&survey->kept);
+        read_catalog(survey, rest, survey->kept.count, NULL);
+        for (size_t i = 0; i < survey->kept.count; i++)
+            free(rest[i].objection);
+        free(rest);
+    }
+    catalog_warn_of_pins(&survey->scan, pins, count);
+    for (size_t i = 0; i < count; i++)
+        free(pins[i].objection);
+    free(pins);
+}
+
 bool survey_take(const struct settings_options *options, const struct catalog_fallback *fallback,
                  struct survey *ret_survey)
 {
@@ -49,8 +104,12 @@ bool survey_take(const struct settings_options *options, const struct catalog_fa
         return false;
     ret_survey->settings->trust.is_locking = options->is_locking;
     ret_survey->trust = trust_create(&ret_survey->settings->trust, &ret_survey->diagnostics);
-    catalog_read(ret_survey->settings->plugin_dirs, ret_survey->settings->plugin_dir_count, ret_survey->trust,
-                 fallback, &ret_survey->scan, &ret_survey->catalog);
+    if (fallback != NULL) {
+        read_catalog(ret_survey, NULL, 0, fallback);
+    } else {
+        take_kept(ret_survey);
+        read_kept_catalog(ret_survey);
+    }
     trust_report_missing(ret_survey->trust, &ret_survey->diagnostics);
     judge_files(ret_survey);
     judge_directories(ret_survey);
@@ -244,6 +303,7 @@ void survey_finish(struct survey *survey)
     settings_destroy(survey->settings);
     catalog_finish(&survey->catalog);
     scan_finish(&survey->scan);
+    held_finish(&survey->kept);
     config_diagnostics_finish(&survey->diagnostics);
     for (size_t i = 0; i < survey->lender_count; i++)
         survey_drop(survey->lenders[i]);

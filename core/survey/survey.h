@@ -6,6 +6,7 @@
 #ifndef CORE_SURVEY_SURVEY_H
 #define CORE_SURVEY_SURVEY_H
 
+#include <core/module/held.h>
 #include <core/plan/plan.h>
 #include <core/scan/scan.h>
 #include <core/settings/settings.h>
@@ -15,6 +16,8 @@ struct survey {
     /** Borrows from the settings. */
     struct trust *trust;
     struct scan scan;
+    /** Rollbacks of an earlier run that are kept to, unless a fallback was given. */
+    struct held_files kept;
     /** The manifests, and which of their plugins are used. */
     struct catalog catalog;
     /**

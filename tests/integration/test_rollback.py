@@ -109,6 +109,82 @@ class Rollback(Changed):
         self.ctl(daemon, "plugins", "rollback", CALLER)
         self.assert_runs(daemon, "1.0.0", held_back="1.2.0")
 
+    def test_a_rollback_may_be_kept_by_later_starts(self):
+        daemon = self.upgraded()
+        dry = self.ctl(daemon, "plugins", "rollback", "--keep", "--dry-run", CALLER)
+        self.assertIn("caller 1.0.0 replaces 1.1.0", dry.stdout)
+        self.assertFalse((self.workshop.root / "rollbacks").exists())
+        self.ctl(daemon, "plugins", "rollback", CALLER)
+        kept = self.ctl(daemon, "plugins", "rollback", "--keep", CALLER).stdout
+        self.assertRegex(kept, r"^apply       .*/caller\.so: later starts of berthd keep to caller 1\.0\.0, until another file is "
+                               r"installed or `berthctl plugins upgrade` is run\n0 of \d+ plugins changed\n$")
+        self.assert_stops(daemon)
+
+        plan = self.berthd("plan", "--config", self.workshop.config)
+        self.assertIn("caller.so: caller 1.0.0 is used, held back from 1.1.0 on disk by a rollback", plan.stderr)
+        for _ in range(2):
+            daemon = self.start()
+            self.assert_runs(daemon, "1.0.0", held_back="1.1.0")
+            self.assertIn("running 1.0.0, held back from 1.1.0 on disk", self.ctl(daemon, "plugins", "ls").stdout)
+            self.assertRegex(self.ctl(daemon, "reload").stdout, r"^0 of \d+ plugins changed\n$")
+            self.ctl(daemon, "plugins", "restart", CALLER)
+            self.assert_runs(daemon, "1.0.0", held_back="1.1.0")
+            self.assert_stops(daemon)
+
+        # What was stored is what runs, or nothing of it does.
+        content, = (path for path in (self.workshop.root / "rollbacks").iterdir() if path.name != "index")
+        whole = content.read_bytes()
+        content.write_bytes(whole[:-1] + b"!")
+        daemon = self.start()
+        self.assertIn(f"{content}: its content is not what was stored; installed files that a rollback held back", daemon.log)
+        self.assert_runs(daemon, "1.1.0")
+        self.assert_stops(daemon)
+
+    def test_a_kept_rollback_ends_with_the_next_file(self):
+        daemon = self.upgraded()
+        self.ctl(daemon, "plugins", "rollback", "--keep", CALLER)
+        self.assert_stops(daemon)
+        daemon = self.start()
+        self.ctl(daemon, "plugins", "upgrade", CALLER)
+        self.assert_runs(daemon, "1.1.0")
+        self.assertFalse((self.workshop.root / "rollbacks").exists())
+
+        self.ctl(daemon, "plugins", "rollback", "--keep", CALLER)
+        self.assert_stops(daemon)
+        self.workshop.add("caller", caller(), version="1.2.0")
+        daemon = self.start()
+        self.assert_runs(daemon, "1.2.0")
+        self.assertFalse((self.workshop.root / "rollbacks").exists())
+
+    def test_a_module_may_have_come_under_another_name(self):
+        daemon = self.start()
+        old, new = self.workshop.plugins / "caller.so", self.workshop.plugins / "caller-1.1.so"
+        old.rename(self.workshop.top / "old.so")
+        self.workshop.add("caller", caller(), version="1.1.0").rename(new)
+        self.ctl(daemon, "reload")
+        self.assert_runs(daemon, "1.1.0")
+        for _ in range(2):
+            done = self.ctl(daemon, "plugins", "rollback", CALLER)
+            self.assertIn("caller 1.0.0 replaces 1.1.0", done.stdout)
+            self.assert_runs(daemon, "1.0.0", held_back="1.1.0")
+            done = self.ctl(daemon, "reload")
+            self.assertRegex(done.stdout, r"^0 of \d+ plugins changed\n$")
+            self.assertIn(f"{new}: held back by a rollback to {old}, until another file is installed", done.stderr)
+            self.ctl(daemon, "plugins", "rollback", CALLER)
+            self.assert_runs(daemon, "1.1.0")
+        for _ in range(2):
+            self.ctl(daemon, "plugins", "rollback", "--keep", CALLER)
+        self.assert_stops(daemon)
+        daemon = self.start()
+        self.assert_runs(daemon, "1.0.0", held_back="1.1.0")
+        # What may not run any more is not held to, and what was held back for it comes.
+        self.workshop.write_config(trust={"minimum": {"caller": "1.1.0"}})
+        done = self.ctl(daemon, "reload")
+        self.assertIn("using the installed file, which was held back by a rollback", done.stderr)
+        self.assert_runs(daemon, "1.1.0")
+        self.assert_stops(daemon)
+        self.assert_runs(self.start(), "1.1.0")
+
     def test_the_installed_file_may_be_gone(self):
         daemon = self.upgraded()
         (self.workshop.plugins / "caller.so").unlink()

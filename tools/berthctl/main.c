@@ -109,6 +109,14 @@ static const struct cli_option change_options[] = {
     {0},
 };
 
+static const struct cli_option rollback_options[] = {
+    {"keep", 0, NULL, "also keep to it when berthd starts again", 0},
+    {"dry-run", 0, NULL, "print what would change, and why, without changing it", 0},
+    {"force", 0, NULL, "end calls that take longer than upgrade.drain; drop state that cannot be read", 0},
+    {"json", 0, NULL, "print JSON", 0},
+    {0},
+};
+
 static const struct cli_option stop_options[] = {
     {"cascade", 0, NULL, "also stop plugins that require these", 0},
     {"dry-run", 0, NULL, "print what would change, and why, without changing it", 0},
@@ -162,8 +170,9 @@ static const struct cli_command commands[] = {
     {"plugins rollback", "URI...", "undo the last upgrade: run the previous version again",
      "All plugins of the module go back together, to the version that ran before the last upgrade since the\n"
      "daemon started. The installed file is held back: a reload ignores it until another one is installed\n"
-     "or `plugins upgrade` is run. The next start of the daemon uses the installed file.\n",
-     change_options, 1, SIZE_MAX, command_plugins_rollback},
+     "or `plugins upgrade` is run. The next start of the daemon uses the installed file, unless --keep is\n"
+     "given: then later starts hold it back too. --keep also keeps an earlier rollback.\n",
+     rollback_options, 1, SIZE_MAX, command_plugins_rollback},
     {"plugins explain", "URI", "same as explain", explain_help, json_options, 1, 1, command_explain},
     {"explain", "URI", "explain why a plugin is in its state, and what to do", explain_help, json_options, 1,
      1, command_explain},
@@ -413,6 +422,7 @@ static int start(const struct cli_line *line)
         .is_atomic = cli_has(line, "atomic"),
         .cascades = cli_has(line, "cascade"),
         .is_forced = cli_has(line, "force"),
+        .keeps = cli_has(line, "keep"),
         .words = line->words,
         .word_count = line->word_count,
         .with_colours = table_wants_colours(),

@@ -263,6 +263,7 @@ static int change(const struct command_options *options, Berth__Change__V1__Kind
     request.atomic = options->is_atomic;
     request.cascade = options->cascades;
     request.force = options->is_forced;
+    request.keep = options->keeps;
     request.start = options->start.is_given ? &start : NULL;
     code = ask(&options->client, &request, &waiting, &err);
     for (size_t i = 0; i < options->word_count; i++)

@@ -49,9 +49,10 @@ struct command_options {
     bool with_metadata;
     bool is_pretty;
     bool emit_defaults;
-    /** Changes: tell only what would be done; stop at the first failure; take others along; end what delays.
+    /** Changes: tell only what would be done; stop at the first failure; take others along; end what delays;
+     * apply to later starts too.
      */
-    bool is_dry_run, is_atomic, cascades, is_forced;
+    bool is_dry_run, is_atomic, cascades, is_forced, keeps;
     /** A reload's dry run: how the daemon could have been started instead. NULL, 0: as it was. */
     struct {
         bool is_given, is_lenient;
