@@ -188,9 +188,11 @@ struct loaded_module *modules_load(struct modules *modules, const struct manifes
         .begun_ns = uv_hrtime(),
     };
     running_enter(running, RUNNING_LOAD, NULL);
-    file->code = needs_copy(modules, manifest->file) || is_only_kept(modules, manifest)
-                     ? load_copy(modules, manifest, &file->module, &err)
-                     : module_load(manifest, &file->module, &err);
+    file->code = BERTH_ALREADY_EXISTS;
+    if (!needs_copy(modules, manifest->file) && !is_only_kept(modules, manifest))
+        file->code = module_load(manifest, &file->module, &err);
+    if (file->code == BERTH_ALREADY_EXISTS)
+        file->code = load_copy(modules, manifest, &file->module, &err);
     if (file->code == BERTH_OK && !module_ran_code(file->module))
         tampering_note_nothing_ran();
     running_leave();

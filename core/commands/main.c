@@ -114,7 +114,7 @@ static const struct cli_command commands[] = {
      "A plugin that kills the daemon on_crash.quarantine_after times within on_crash.within is not loaded.\n",
      quarantine_options, 0, 0, command_quarantine_ls},
     {"quarantine clear", "[URI]", "lift the quarantine of one plugin or of all",
-     "Forgets their crashes too. The plugin is loaded at the next start.\n", NULL, 0, 1,
+     "Forgets their crashes too. The plugin is loaded at the next reload or start.\n", NULL, 0, 1,
      command_quarantine_clear},
     {0},
 };

@@ -113,7 +113,7 @@ int command_quarantine_clear(const struct command_options *options)
         code = DAEMON_EXIT_FAILED;
     } else {
         fprintf(stderr, "%zu quarantine%s lifted%s\n", lifted, lifted == 1 ? "" : "s",
-                lifted > 0 ? "; restart berthd to load what was quarantined" : "");
+                lifted > 0 ? "; run `berthctl reload` or start berthd to load what was quarantined" : "");
     }
     deaths_finish(&deaths);
     survey_finish(&survey);

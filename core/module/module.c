@@ -138,9 +138,9 @@ static enum berth_code check_identity(void *handle, bool was_there, const struct
             source->path, map->l_name);
     inode = was_there ? mapped_inode((uintptr_t)map->l_ld) : expected;
     if (inode != expected)
-        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+        return berth_error_set(err, BERTH_ALREADY_EXISTS,
                                "%s: an older file of this name is still in memory (inode %" PRIu64
-                               " then, %" PRIu64 " now); restart berthd",
+                               " then, %" PRIu64 " now)",
                                source->path, inode, expected);
     *ret_range = mapped_range(map);
     return check_files(source, err);

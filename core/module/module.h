@@ -24,7 +24,8 @@ struct module_range module_range(const char *path);
  * holds just the plugins of its manifest.
  *
  * @param manifest  of catalog_read; borrowed for the length of the call.
- * @return BERTH_OK; FAILED_PRECONDITION for another ABI, a stale build or a
+ * @return BERTH_OK; ALREADY_EXISTS if the loader has an older file under this path, so that only a copy of
+ * this one can be loaded; FAILED_PRECONDITION for another ABI, a stale build or a
  * changed file (each with both values); UNAVAILABLE with the loader's reason, such as an undefined symbol's
  * name.
  */

@@ -295,12 +295,12 @@ static enum berth_code compare(const char *path, const struct stat *status, cons
     if (current->st_dev != status->st_dev || current->st_ino != status->st_ino)
         return berth_error_set(
             err, BERTH_FAILED_PRECONDITION,
-            "%s: was replaced since it was checked (inode %llu then, %llu now); restart berthd", path,
+            "%s: was replaced since it was checked (inode %llu then, %llu now); run `berthctl reload`", path,
             (unsigned long long)status->st_ino, (unsigned long long)current->st_ino);
     if (!verify_is_untouched(status, current))
         return berth_error_set(
             err, BERTH_FAILED_PRECONDITION,
-            "%s: was changed since it was checked (%lld bytes then, %lld now); restart berthd", path,
+            "%s: was changed since it was checked (%lld bytes then, %lld now); run `berthctl reload`", path,
             (long long)status->st_size, (long long)current->st_size);
     return BERTH_OK;
 }

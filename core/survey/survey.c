@@ -160,8 +160,8 @@ static void take_quarantine(struct survey *survey)
             continue;
         survey->quarantined[plan->quarantined_count++] = (struct settings_quarantine){
             .uri = memory_copy(death->uri),
-            .reason = memory_format("%s; run `berthd quarantine clear %s`, then restart berthd", death->what,
-                                    death->uri),
+            .reason = memory_format("%s; run `berthd quarantine clear %s`, then `berthctl reload`",
+                                    death->what, death->uri),
         };
     }
     plan->quarantined = survey->quarantined;

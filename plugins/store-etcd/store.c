@@ -386,8 +386,8 @@ static void on_dial_timeout(uv_timer_t *timer)
 
     store->is_starting = false;
     berth_error_set(&err, BERTH_UNAVAILABLE,
-                    "could not load from etcd within dial_timeout (%llu ms); last tried: %s; restart berthd "
-                    "once etcd is reachable",
+                    "could not load from etcd within dial_timeout (%llu ms); last tried: %s; once etcd is "
+                    "reachable, run `berthctl plugins start io.berth.store.v1.etcd`",
                     (unsigned long long)store->state.options.dial_timeout_ms,
                     store->why[0] != '\0' ? store->why : store->state.options.endpoints[0]);
     store->on_started(store, BERTH_UNAVAILABLE, err.message);

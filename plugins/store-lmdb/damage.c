@@ -99,7 +99,8 @@ void damage_describe(const struct damage *damage, const char *path, struct berth
     if (entry == NULL || !layout_split_name((struct berth_store_bytes){entry->name.bytes, entry->name.length},
                                             &bucket, &key)) {
         berth_error_set(err, BERTH_DATA_LOSS,
-                        "%s had more damaged entries than were listed; restart berthd to check it again",
+                        "%s had more damaged entries than were listed; run "
+                        "`berthctl plugins restart io.berth.store.v1.lmdb` to check it again",
                         path);
         return;
     }

@@ -420,7 +420,7 @@ static void refuse(struct engine *engine, const struct writer_result *result)
     if (result->number == MDB_PANIC)
         code = berth_error_set(&err, BERTH_UNAVAILABLE,
                                "%s: a commit could not be completed, no further changes are possible; "
-                               "restart berthd",
+                               "run `berthctl plugins restart io.berth.store.v1.lmdb`",
                                path_of(engine));
     else
         code = failure_set(&err, result->number, path_of(engine), "change not written");
@@ -492,7 +492,7 @@ static void leave_open(struct engine *engine, const struct writer_result *result
 
     failure_set(
         &err, result->number, path_of(engine),
-        "a commit could not be completed; after the restart that is needed now it may be there or not");
+        "a commit could not be completed; after the restart that the store needs it may be there or not");
     fail_work(engine, NULL, BERTH_UNKNOWN, &err);
 }
 
@@ -516,7 +516,9 @@ static void begin_anew(struct engine *engine, const struct writer_result *result
         refuse(engine, result);
         return;
     }
-    lose(engine, BERTH_UNAVAILABLE, "the state of the last change on disk is unknown; restart berthd");
+    lose(engine, BERTH_UNAVAILABLE,
+         "the state of the last change on disk is unknown; run `berthctl plugins restart "
+         "io.berth.store.v1.lmdb`");
     leave_open(engine, result);
 }
 

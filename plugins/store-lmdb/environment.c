@@ -481,8 +481,9 @@ enum berth_code environment_describe(const struct environment *environment, enum
         break;
     case ENVIRONMENT_DELETED:
         return berth_error_set(err, BERTH_DATA_LOSS,
-                               "%s was deleted while it was open: its entries are lost when berthd stops; "
-                               "rescue them by cp /proc/%ld/fd/%d, then restart berthd with a copy",
+                               "%s was deleted while it was open: its entries are lost when the store stops; "
+                               "rescue them by cp /proc/%ld/fd/%d to there, then run "
+                               "`berthctl plugins restart io.berth.store.v1.lmdb`",
                                environment->path, (long)getpid(), environment->file_fd);
     case ENVIRONMENT_CUT:
         return berth_error_set(
@@ -490,10 +491,12 @@ enum berth_code environment_describe(const struct environment *environment, enum
             "%s was truncated while it was open; stop berthd, restore a backup, then start it again",
             environment->path);
     case ENVIRONMENT_MOVED:
-        return berth_error_set(err, BERTH_UNAVAILABLE,
-                               "%s was moved away or replaced while it was open: changes would be lost; move "
-                               "the file back, or restart berthd to use what is there",
-                               environment->path);
+        return berth_error_set(
+            err, BERTH_UNAVAILABLE,
+            "%s was moved away or replaced while it was open: changes would be lost; move "
+            "the file back, or run `berthctl plugins restart io.berth.store.v1.lmdb` to use what "
+            "is there",
+            environment->path);
     }
     return BERTH_OK;
 }

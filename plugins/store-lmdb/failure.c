@@ -71,8 +71,9 @@ enum berth_code failure_set(struct berth_error *err, int number, const char *pat
                                what);
     case DAMAGED:
         return berth_error_set(err, BERTH_DATA_LOSS,
-                               "%s: %s: the file is damaged (%s); restart berthd to check it", path, what,
-                               reason);
+                               "%s: %s: the file is damaged (%s); run `berthctl plugins restart "
+                               "io.berth.store.v1.lmdb` to check it",
+                               path, what, reason);
     case TOO_LARGE:
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "%s: %s: %s", path, what, reason);
     case OTHER:

@@ -398,7 +398,15 @@ class Failing(Activated):
         path.write_bytes(path.read_bytes() + b"changed")
         code, details = self.error_of(daemon)
         self.assertEqual(grpc.StatusCode.UNAVAILABLE, code)
-        self.assertIn("changed", details)
+        self.assertRegex(details, r"was changed since it was checked .*; run `berthctl reload`")
+        self.assertEqual(0, daemon.ctl("reload").returncode)
+        self.do(daemon)
+
+    def test_a_module_that_is_mended_by_another_version(self):
+        daemon = self.begin()
+        path = self.workshop.plugins / "lazy.so"
+        path.write_bytes(path.read_bytes() + b"changed")
+        self.assertEqual(grpc.StatusCode.UNAVAILABLE, self.error_of(daemon)[0])
         self.add_lazy(version="1.1.0")
         done = daemon.ctl("reload")
         self.assertEqual(0, done.returncode, done.stderr)

@@ -76,6 +76,18 @@ class DaemonEtcd(Case):
         self.assertNotIn("hush-hush", daemon.log)
         self.assert_stops(daemon)
 
+    def test_one_that_comes_later_is_used_as_the_message_says(self):
+        etcd = self.etcd()
+        self.configure(endpoints=[f"tcp:{etcd.endpoint}"], dial_timeout="500ms")
+        etcd.kill()
+        daemon = self.start()
+        self.wait_for(daemon, f"once etcd is reachable, run `berthctl plugins start {STORE}`")
+        etcd.start()
+        done = daemon.ctl("plugins", "start", STORE)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        self.assertEqual("ready", ask.plugins(daemon.address)[STORE].state)
+        self.assert_stops(daemon)
+
     def test_the_configuration_that_the_readme_shows_is_one(self):
         text = (SOURCE / "README.md").read_text(encoding="utf-8")
         shown = re.search(r"```yaml\n(disabled_plugins: [^\n]*\nplugins:\n  io.berth.store.v1.etcd:.*?)```", text, re.DOTALL)[1]

@@ -336,7 +336,8 @@ class Gone(StoreCase):
         daemon = self.start_writing()
         aside = self.workshop.root.with_name("aside")
         self.workshop.root.rename(aside)
-        self.assert_refuses(daemon, "UNAVAILABLE", "was moved away or replaced", str(self.file))
+        self.assert_refuses(daemon, "UNAVAILABLE", "was moved away or replaced", str(self.file),
+                            f"run `berthctl plugins restart {STORE}` to use what is there")
         written = len(re.findall("wrote ", daemon.log))
         aside.rename(self.workshop.root)
         self.wait_for_count(daemon, "wrote ", written + 3)
@@ -348,7 +349,17 @@ class Gone(StoreCase):
         copy = self.file.with_name("copy")
         shutil.copy(self.file, copy)
         copy.rename(self.file)
-        self.assert_refuses(daemon, "DATA_LOSS", "was deleted while it was open", str(self.file))
+        self.assert_refuses(daemon, "DATA_LOSS", "was deleted while it was open", str(self.file),
+                            f"then run `berthctl plugins restart {STORE}`")
+        # As the message says: what is open is rescued, and the store uses it.
+        number, = re.findall(r"by cp /proc/\d+/fd/(\d+) to there", daemon.log)[-1:]
+        shutil.copy(f"/proc/{daemon.pid}/fd/{number}", copy)
+        copy.rename(self.file)
+        written = len(re.findall("wrote ", daemon.log))
+        done = daemon.ctl("plugins", "restart", STORE)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        self.wait_for_count(daemon, "wrote ", written + 3)
+        self.wait_for_listing(daemon, False)
         self.assert_stops(daemon)
 
 

@@ -176,6 +176,26 @@ static void the_next_file_of_a_path_is_loaded_from_a_copy(void **state)
     found_module_finish(&current);
 }
 
+/* As where a module was loaded as another one's library. */
+static void a_copy_is_loaded_where_the_loader_has_an_older_file_of_the_path(void **state)
+{
+    struct found_module old, current;
+    struct loaded_module *file;
+    void *handle;
+
+    install("good", "a", &old);
+    handle = dlopen(old.file.path, RTLD_NOW | RTLD_LOCAL);
+    assert_non_null(handle);
+    install("good", "a", &current);
+    file = load(&current);
+    assert_non_null(strstr(module_path(file->module), "/modules/"));
+    modules_release(&modules, file);
+    wait_until(0, 0);
+    dlclose(handle);
+    found_module_finish(&old);
+    found_module_finish(&current);
+}
+
 static void a_failure_is_remembered_until_the_next_change(void **state)
 {
     const struct loaded_module *file;
@@ -405,6 +425,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(one_file_is_loaded_once_and_goes_with_its_last_user),
         TEST(the_next_file_of_a_path_is_loaded_from_a_copy),
+        TEST(a_copy_is_loaded_where_the_loader_has_an_older_file_of_the_path),
         TEST(a_failure_is_remembered_until_the_next_change),
         TEST(what_cannot_go_is_resident_and_goes_when_it_can),
         TEST(what_is_certain_to_stay_is_bounded),

@@ -237,7 +237,7 @@ static void an_old_file_that_stayed_in_memory_is_not_taken_for_the_one_on_disk(v
     module_destroy(load(&old));
     copy_fixture("stays_loaded", path);
     found_module_get(&current, path);
-    assert_int_equal(module_load(current.manifest, &module, &err), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(module_load(current.manifest, &module, &err), BERTH_ALREADY_EXISTS);
     assert_non_null(strstr(err.message, "an older file of this name is still in memory"));
     found_module_finish(&old);
     found_module_finish(&current);

@@ -168,7 +168,7 @@ static void a_damaged_page_is_reported_once_and_the_others_live_on(void **state)
         assert_int_equal(commit("b", "00000150", "new"), BERTH_DATA_LOSS);
     }
     assert_int_equal(store.reported, BERTH_DATA_LOSS);
-    assert_non_null(strstr(store.report, "restart berthd"));
+    assert_non_null(strstr(store.report, "run `berthctl plugins restart io.berth.store.v1.lmdb`"));
     assert_true(store.reports <= 2);
     assert_false(store.has_failed);
 }

@@ -197,7 +197,7 @@ static void when_the_last_write_fails_and_no_sync_follows_the_change_may_have_ha
     fault.sync = 0;
     assert_value("b", "key", "old");
     assert_int_equal(commit("b", "other", "value"), BERTH_UNAVAILABLE);
-    assert_non_null(strstr(store.message, "restart berthd"));
+    assert_non_null(strstr(store.message, "run `berthctl plugins restart io.berth.store.v1.lmdb`"));
     assert_int_equal(store.reported, BERTH_UNAVAILABLE);
     close_store();
     open_store(1 << 20, 8 << 20);

@@ -154,7 +154,7 @@ static void add_advice(struct config_text *text, const plugin_message *root)
     case BERTH__INSPECT__V1__STATE__STATE_QUARANTINED:
         config_text_add(text,
                         "look in the log for its crashes and fix the module; then run "
-                        "`berthd quarantine clear %s` and restart berthd",
+                        "`berthd quarantine clear %s` and `berthctl reload`",
                         uri);
         return;
     case BERTH__INSPECT__V1__STATE__STATE_FAILED:
