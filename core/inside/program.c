@@ -12,6 +12,8 @@
 #include "process.h"
 
 #define CONNECTION 3
+/* Where the kernel's questions about refused system calls go. */
+#define REPORT 4
 
 /* The whole first packet, which lives as long as the process. Waits for it. */
 static bool receive(struct packet *ret_packet)
@@ -69,7 +71,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "berth-worker: started by berthd of the same version, not by hand\n");
         return 2;
     }
-    code = sandbox_apply(&start.sandbox, &start.kernel, (pid_t)start.daemon_pid, &error);
+    code = sandbox_apply(&start.sandbox, &start.kernel, (pid_t)start.daemon_pid,
+                         fcntl(REPORT, F_GETFD) >= 0 ? REPORT : -1, &error);
     if (code != BERTH_OK)
         process_refuse(CONNECTION, code, error.message);
     /* Third-party code runs from here on: constructors first. */

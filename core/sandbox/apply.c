@@ -27,16 +27,16 @@ static enum berth_code fail(struct berth_error *err, const char *what)
     return berth_error_set(err, BERTH_INTERNAL, "sandbox: cannot %s: %s", what, strerror(errno));
 }
 
-/* All but the first ones, also by a kernel before 5.9. */
-static bool close_foreign(void)
+/* All from this one on, also by a kernel before 5.9. */
+static bool close_foreign(int first)
 {
     struct rlimit limit;
 
-    if (close_range(FIRST_FOREIGN_DESCRIPTOR, ~0u, 0) == 0)
+    if (close_range((unsigned)first, ~0u, 0) == 0)
         return true;
     if (errno != ENOSYS || getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return false;
-    for (rlim_t fd = FIRST_FOREIGN_DESCRIPTOR; fd < limit.rlim_max && fd < DESCRIPTORS_MAX; fd++)
+    for (rlim_t fd = (rlim_t)first; fd < limit.rlim_max && fd < DESCRIPTORS_MAX; fd++)
         close((int)fd);
     return true;
 }
@@ -126,7 +126,7 @@ static enum berth_code die_with(pid_t parent, struct berth_error *err)
 }
 
 static enum berth_code confine(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
-                               int ruleset, pid_t parent, struct berth_error *err)
+                               int ruleset, pid_t parent, int report, struct berth_error *err)
 {
     enum berth_code code = change_user(wanted, kernel, err);
 
@@ -142,19 +142,21 @@ static enum berth_code confine(const struct sandbox_wanted *wanted, const struct
     else if (ruleset >= 0)
         close(ruleset);
     if (code == BERTH_OK && kernel->has_seccomp)
-        code = filter_apply(wanted, sandbox_allows_modes(wanted, kernel), err);
+        code = filter_apply(wanted, sandbox_allows_modes(wanted, kernel), report, err);
+    if (report >= 0)
+        close(report);
     return code;
 }
 
 enum berth_code sandbox_apply(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
-                              pid_t parent, struct berth_error *err)
+                              pid_t parent, int report, struct berth_error *err)
 {
     enum berth_code code = check_required(wanted, kernel, err);
     int ruleset = -1;
 
     if (code != BERTH_OK)
         return code;
-    if (!close_foreign())
+    if (!close_foreign(report < 0 ? FIRST_FOREIGN_DESCRIPTOR : report + 1))
         return fail(err, "close inherited descriptors");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return fail(err, "set no_new_privs");
@@ -170,5 +172,5 @@ enum berth_code sandbox_apply(const struct sandbox_wanted *wanted, const struct 
             close(ruleset);
         return code;
     }
-    return confine(wanted, kernel, ruleset, parent, err);
+    return confine(wanted, kernel, ruleset, parent, report, err);
 }

@@ -395,22 +395,87 @@ static void build(struct builder *builder, const struct sandbox_wanted *wanted, 
     allow_ioctl(builder);
 }
 
-enum berth_code filter_apply(const struct sandbox_wanted *wanted, bool allows_modes, struct berth_error *err)
+/* Asked for by libraries that do without: nobody needs to be told. */
+static void refuse_quietly(struct builder *builder, const struct sandbox_wanted *wanted)
 {
-    struct builder builder = {.context = seccomp_init(SCMP_ACT_ERRNO(EPERM))};
+    static const char *const names[] = {"io_uring_setup"};
 
-    if (builder.context == NULL)
-        return berth_error_set(err, BERTH_INTERNAL, "sandbox: no memory for the system call filter");
-    /* A tree instead of a list: some calls are made for every message. */
-    seccomp_attr_set(builder.context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    build(&builder, wanted, allows_modes);
-    if (builder.error == 0) {
-        builder.error = seccomp_load(builder.context);
-        builder.failed = "the filter as a whole";
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        int number = seccomp_syscall_resolve_name(names[i]);
+        bool is_wanted = false;
+
+        for (size_t j = 0; j < wanted->system_call_count; j++)
+            is_wanted = is_wanted || strcmp(wanted->system_calls[j], names[i]) == 0;
+        if (!is_wanted && number >= 0)
+            seccomp_rule_add(builder->context, SCMP_ACT_ERRNO(EPERM), number, 0);
     }
-    seccomp_release(builder.context);
-    if (builder.error != 0)
-        return berth_error_set(err, BERTH_INTERNAL, "sandbox: the system call filter: %s: %s", builder.failed,
-                               strerror(-builder.error));
-    return BERTH_OK;
+}
+
+/* @return has it arrived? Then nobody but the receiver can answer. */
+static bool send_descriptor(int socket, int descriptor)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.bytes = {0}};
+    char byte = 0;
+    struct iovec piece = {&byte, sizeof(byte)};
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(descriptor));
+    memcpy(CMSG_DATA(head), &descriptor, sizeof(descriptor));
+    return sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)sizeof(byte);
+}
+
+/* @return false: not with this action. Then nothing has been loaded. */
+static bool load(struct builder *builder, const struct sandbox_wanted *wanted, bool allows_modes,
+                 uint32_t action)
+{
+    *builder = (struct builder){.context = seccomp_init(action)};
+    if (builder->context == NULL)
+        return false;
+    /* A tree instead of a list: some calls are made for every message. */
+    seccomp_attr_set(builder->context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    if (action == SCMP_ACT_NOTIFY)
+        refuse_quietly(builder, wanted);
+    build(builder, wanted, allows_modes);
+    if (builder->error == 0) {
+        builder->error = seccomp_load(builder->context);
+        builder->failed = "the filter as a whole";
+    }
+    return builder->error == 0;
+}
+
+enum berth_code filter_apply(const struct sandbox_wanted *wanted, bool allows_modes, int report,
+                             struct berth_error *err)
+{
+    struct builder builder = {.context = NULL};
+    enum berth_code code = BERTH_OK;
+
+    /* A kernel before 5.0 cannot ask, and none can where somebody else is asked already. */
+    if (report >= 0 && load(&builder, wanted, allows_modes, SCMP_ACT_NOTIFY)) {
+        int listener = seccomp_notify_fd(builder.context);
+
+        /* Without a receiver its calls are refused as not implemented: by the kernel, once this is closed. */
+        if (listener >= 0) {
+            send_descriptor(report, listener);
+            close(listener);
+        }
+        seccomp_release(builder.context);
+        return BERTH_OK;
+    }
+    if (builder.context != NULL)
+        seccomp_release(builder.context);
+    if (!load(&builder, wanted, allows_modes, SCMP_ACT_ERRNO(EPERM)))
+        code = builder.context == NULL
+                   ? berth_error_set(err, BERTH_INTERNAL, "sandbox: no memory for the system call filter")
+                   : berth_error_set(err, BERTH_INTERNAL, "sandbox: the system call filter: %s: %s",
+                                     builder.failed, strerror(-builder.error));
+    if (builder.context != NULL)
+        seccomp_release(builder.context);
+    return code;
 }

@@ -147,11 +147,13 @@ const char *sandbox_exposure_name(unsigned exposure);
  * After an error the process may be confined in part: it must exit.
  *
  * @param parent  the process to die with; it is checked to be alive.
+ * @param report  number 4: a socket, on which the kernel's descriptor is sent that asks about each system
+ * call that is refused (seccomp_unotify(2)); it is closed then. -1: none.
  * @return BERTH_OK; BERTH_FAILED_PRECONDITION if is_required and a promise is missing, which `err` names, if
  * a listed path cannot be opened, or if the parent is gone; BERTH_INTERNAL if the kernel refuses what it
  * should be able to do.
  */
 enum berth_code sandbox_apply(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
-                              pid_t parent, struct berth_error *err);
+                              pid_t parent, int report, struct berth_error *err);
 
 #endif

@@ -17,6 +17,7 @@
 #include <sdk/base/error_code.h>
 
 #define CONNECTION 3
+#define REPORT 4
 /* Pieces of output in one turn of the loop. */
 #define READS_PER_TURN 4
 
@@ -103,7 +104,17 @@ static enum berth_code fail(struct berth_error *err, const char *what, int error
                            strerror(error));
 }
 
-static int spawn(struct child *child, const char *program, int connection, int output,
+/* What is one of the child's numbers here would be overwritten there. */
+static int lift(int fd)
+{
+    int lifted = fd < 0 || fd > REPORT ? fd : fcntl(fd, F_DUPFD_CLOEXEC, REPORT + 1);
+
+    if (lifted != fd)
+        close(fd);
+    return lifted;
+}
+
+static int spawn(struct child *child, const char *program, int connection, int output, int report,
                  char *const *environment)
 {
     char *arguments[] = {(char *)(uintptr_t)program, NULL};
@@ -119,6 +130,8 @@ static int spawn(struct child *child, const char *program, int connection, int o
     posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
     posix_spawn_file_actions_adddup2(&actions, connection, CONNECTION);
+    if (report >= 0)
+        posix_spawn_file_actions_adddup2(&actions, report, REPORT);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);
@@ -127,6 +140,13 @@ static int spawn(struct child *child, const char *program, int connection, int o
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return error;
+}
+
+static void on_refused(struct refusals *refusals, int number)
+{
+    struct child *child = CONTAINER_OF(refusals, struct child, refusals);
+
+    child->on_refused(child, number);
 }
 
 void child_kill(struct child *child)
@@ -172,7 +192,7 @@ enum berth_code child_start(struct child *child, uv_loop_t *loop, const char *pr
                             char *const *environment, struct limits *limits, struct berth_error *err)
 {
     enum berth_code code;
-    int output[2], error;
+    int output[2], error, report;
 
     child->line_length = 0;
     child->last_count = 0;
@@ -181,11 +201,16 @@ enum berth_code child_start(struct child *child, uv_loop_t *loop, const char *pr
         return fail(err, "create a pipe", errno);
     /* Only our end: a plugin that prints would lose lines otherwise. */
     fcntl(output[1], F_SETFL, 0);
-    error = spawn(child, program, connection, output[1], environment);
+    child->refusals.on_refused = on_refused;
+    report = lift(refusals_begin(&child->refusals));
+    error = spawn(child, program, connection, output[1], report, environment);
     close(output[1]);
+    if (report >= 0)
+        close(report);
     child->output_fd = output[0];
     if (error != 0) {
         close(output[0]);
+        refusals_abandon(&child->refusals);
         return berth_error_set(err, berth_code_of_errno(error, BERTH_UNAVAILABLE), "cannot run %s: %s",
                                program, strerror(error));
     }
@@ -197,7 +222,10 @@ enum berth_code child_start(struct child *child, uv_loop_t *loop, const char *pr
         kill(child->pid, SIGKILL);
         waitpid(child->pid, NULL, 0);
         close(output[0]);
+        refusals_abandon(&child->refusals);
+        return code;
     }
+    refusals_watch(&child->refusals, loop);
     return code;
 }
 
@@ -220,13 +248,19 @@ static void on_output_closed(uv_handle_t *handle)
     count_closed(CONTAINER_OF((uv_poll_t *)handle, struct child, output));
 }
 
+static void on_refusals_closed(struct refusals *refusals)
+{
+    count_closed(CONTAINER_OF(refusals, struct child, refusals));
+}
+
 void child_close(struct child *child, void (*on_closed)(struct child *child))
 {
-    child->closing = child->has_output ? 2 : 1;
+    child->closing = child->has_output ? 3 : 2;
     child->on_closed = on_closed;
     uv_close((uv_handle_t *)&child->process, on_process_closed);
     if (child->has_output)
         uv_close((uv_handle_t *)&child->output, on_output_closed);
+    refusals_close(&child->refusals, on_refusals_closed);
 }
 
 void child_last_words(const struct child *child, char *text, size_t size)

@@ -11,6 +11,7 @@
 #include <berth/error.h>
 
 #include "limits.h"
+#include "refusals.h"
 
 #define CHILD_LINE_MAX 512
 /** As many of its last lines are kept for the reason of its end. */
@@ -30,12 +31,15 @@ struct child_end {
 struct child {
     /** A line of its standard output or error, at most CHILD_LINE_MAX bytes with the NUL. */
     void (*on_line)(struct child *child, const char *line);
+    /** Its sandbox has refused a system call, which the kernel has told by its number. */
+    void (*on_refused)(struct child *child, int number);
     /** It is gone, and its output has been read. Once. */
     void (*on_ended)(struct child *child, const struct child_end *end);
 
     pid_t pid;
     int process_fd, output_fd;
     uv_poll_t process, output;
+    struct refusals refusals;
     char line[CHILD_LINE_MAX];
     size_t line_length;
     char last[CHILD_LAST_LINES][CHILD_LINE_MAX];
@@ -49,8 +53,9 @@ struct child {
 };
 
 /**
- * Starts a program without arguments, with `connection` as its descriptor 3, nothing on standard input,
- * signals as they are by default, and no other descriptor of the daemon.
+ * Starts a program without arguments, with `connection` as its descriptor 3, a socket for the kernel's
+ * questions about refused system calls as number 4, nothing on standard input, signals as they are by
+ * default, and no other descriptor of the daemon.
  *
  * @param connection   stays the caller's. Descriptors of the daemon are close-on-exec.
  * @param environment  as for execve(2).

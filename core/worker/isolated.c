@@ -90,6 +90,9 @@ struct isolated {
     struct sandbox_kernel kernel;
     struct sandbox_report report;
     struct berth_promise promises[SANDBOX_PROMISES];
+    /* Of all its processes. */
+    struct berth_refused_call *refused_calls;
+    size_t refused_call_count;
     bool ended_well;
     uint64_t started_ns, pinged_ns;
     struct limits limits;
@@ -137,6 +140,7 @@ static void release(struct isolated *isolated)
 {
     crossing_finish(&isolated->crossing);
     isolated_sandbox_finish(&isolated->sandbox);
+    free(isolated->refused_calls);
     free(isolated->program);
     free(isolated->root);
     free(isolated->state_folder);
@@ -383,6 +387,33 @@ static void on_ended(struct child *child, const struct child_end *end)
     if (isolated->channel.is_open)
         channel_close(&isolated->channel, on_channel_closed);
     child_close(&isolated->child, on_child_closed);
+}
+
+/* As many names as are told apart; a number that the headers do not know has none. */
+#define REFUSED_CALLS_MAX 64
+
+/* Each name is logged once; how often is in listings. */
+static void on_refused(struct child *child, int number)
+{
+    struct isolated *isolated = CONTAINER_OF(child, struct isolated, child);
+    const char *name = calls_name(number) != NULL ? calls_name(number) : "unknown";
+    struct berth_refused_call *calls = isolated->refused_calls;
+    size_t count = isolated->refused_call_count, at = 0;
+
+    while (at < count && strcmp(calls[at].name, name) != 0)
+        at++;
+    if (at == REFUSED_CALLS_MAX)
+        return;
+    if (at == count) {
+        calls = memory_grow(calls, count, sizeof(*calls));
+        calls[at] = (struct berth_refused_call){.name = name};
+        isolated->shown.refused_calls = isolated->refused_calls = calls;
+        isolated->shown.refused_call_count = isolated->refused_call_count = count + 1;
+        if (isolated->crossing.host != NULL)
+            berth_log(isolated->crossing.host, BERTH_LOG_WARN, "called %s, which its sandbox refuses; %s",
+                      name, refusals_advice(name));
+    }
+    calls[at].count++;
 }
 
 static void on_line(struct child *child, const char *line)
@@ -905,6 +936,7 @@ enum berth_code isolated_create(const struct isolated_options *options, struct i
     isolated->channel.on_packet = on_packet;
     isolated->channel.on_broken = on_broken;
     isolated->child.on_line = on_line;
+    isolated->child.on_refused = on_refused;
     isolated->child.on_ended = on_ended;
     isolated->crossing.plugin = plugin;
     isolated->crossing.channel = &isolated->channel;

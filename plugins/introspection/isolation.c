@@ -10,6 +10,7 @@ struct introspection_isolation {
     Berth__Inspect__V1__Isolation message;
     Berth__Inspect__V1__ProcessEnds ends[BERTH_PROCESS_ENDS], *end_pointers[BERTH_PROCESS_ENDS];
     Berth__Inspect__V1__Promise *promises, **promise_pointers;
+    Berth__Inspect__V1__RefusedCall *calls, **call_pointers;
 };
 
 static bool fill_promises(struct introspection_isolation *answer, const struct berth_isolation *isolation)
@@ -32,6 +33,27 @@ static bool fill_promises(struct introspection_isolation *answer, const struct b
     }
     answer->message.n_promises = count;
     answer->message.promises = answer->promise_pointers;
+    return true;
+}
+
+static bool fill_calls(struct introspection_isolation *answer, const struct berth_isolation *isolation)
+{
+    size_t count = berth_isolation_count_refused_calls(isolation);
+
+    if (count == 0)
+        return true;
+    answer->calls = calloc(count, sizeof(*answer->calls));
+    answer->call_pointers = calloc(count, sizeof(*answer->call_pointers));
+    if (answer->calls == NULL || answer->call_pointers == NULL)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        berth__inspect__v1__refused_call__init(&answer->calls[i]);
+        answer->calls[i].name = introspection_text(isolation->refused_calls[i].name);
+        answer->calls[i].count = isolation->refused_calls[i].count;
+        answer->call_pointers[i] = &answer->calls[i];
+    }
+    answer->message.n_refused_calls = count;
+    answer->message.refused_calls = answer->call_pointers;
     return true;
 }
 
@@ -62,7 +84,7 @@ struct introspection_isolation *introspection_isolation_create(const struct bert
     answer->message.exposure = isolation->exposure;
     answer->message.exposure_name = introspection_text(isolation->exposure_name);
     fill_ends(answer, isolation);
-    if (fill_promises(answer, isolation))
+    if (fill_promises(answer, isolation) && fill_calls(answer, isolation))
         return answer;
     introspection_isolation_destroy(answer);
     return NULL;
@@ -79,5 +101,7 @@ void introspection_isolation_destroy(struct introspection_isolation *answer)
         return;
     free(answer->promises);
     free(answer->promise_pointers);
+    free(answer->calls);
+    free(answer->call_pointers);
     free(answer);
 }

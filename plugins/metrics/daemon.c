@@ -30,6 +30,7 @@ enum family {
     PLUGIN_MISUSES,
     PLUGIN_RESTARTS,
     PLUGIN_PROCESS_ENDS,
+    PLUGIN_REFUSED_CALLS,
     PLUGIN_EXPOSURE,
     PLUGIN_HANDLES,
     PLUGIN_MEMORY,
@@ -87,6 +88,9 @@ static const struct {
                              "Processes of an isolated plugin that ended without being asked to, by reason: "
                              "exit, signal, oom or killed (by the daemon).",
                              BERTH_METRIC_COUNTER},
+    [PLUGIN_REFUSED_CALLS] = {"berth_plugin_refused_calls_total",
+                              "System calls that the sandbox of an isolated plugin refused, by name.",
+                              BERTH_METRIC_COUNTER},
     [PLUGIN_EXPOSURE] = {"berth_plugin_exposure",
                          "How exposed an isolated plugin is, from 0 (its sandbox is complete) to 100.",
                          BERTH_METRIC_GAUGE},
@@ -193,6 +197,11 @@ static void put_isolation(struct rows *rows, const char *uri, const struct berth
 
     put(rows, PLUGIN_RESTARTS, labels, (double)isolation->restarts);
     put(rows, PLUGIN_EXPOSURE, labels, (double)isolation->exposure);
+    for (size_t i = 0; i < berth_isolation_count_refused_calls(isolation); i++) {
+        const char *const with_name[] = {"plugin", uri, "call", isolation->refused_calls[i].name, NULL};
+
+        put(rows, PLUGIN_REFUSED_CALLS, with_name, (double)isolation->refused_calls[i].count);
+    }
     for (size_t i = 0; i < BERTH_PROCESS_ENDS; i++) {
         const char *const with_reason[] = {"plugin", uri, "reason",
                                            berth_process_end_name((enum berth_process_end)i), NULL};

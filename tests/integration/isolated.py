@@ -2,6 +2,7 @@
 """Daemons with the module of many attempts, tests/fixtures/hostile.c, in a process of its own."""
 
 import importlib
+import json
 import os
 import shutil
 import signal
@@ -56,6 +57,10 @@ class Isolated(Case):
 
     def state_of(self, daemon, uri=URI):
         return daemon.ctl("explain", uri).stdout
+
+    def inspect(self, daemon):
+        told, = [plugin for plugin in json.loads(daemon.ctl("plugins", "ls", "--json").stdout) if plugin["uri"] == URI]
+        return told["isolation"]
 
     def kill(self, daemon):
         """The one worker; returns once the daemon has noticed, as a call that is on its way until then is lost."""

@@ -59,10 +59,6 @@ class Told(Isolated):
         self.assertIsNotNone(found, text)
         return float(found[1])
 
-    def inspect(self, daemon):
-        told, = [plugin for plugin in json.loads(daemon.ctl("plugins", "ls", "--json").stdout) if plugin["uri"] == URI]
-        return told["isolation"]
-
     @unittest.skipIf(IS_SANITIZED, REPORTS)
     def test_metrics_events_and_listings_count_ends_and_restarts(self):
         self.workshop.add_default_modules("metrics", "http", "events")
@@ -70,6 +66,8 @@ class Told(Isolated):
             "io.containerd.server.v1.metrics": {"address": "127.0.0.1:0"}})
         daemon = self.start()
         self.assertEqual(0, self.metric(daemon, "berth_plugin_restarts_total", plugin=URI))
+        self.assertEqual("EPERM", self.do(daemon, "ptrace"))
+        self.assertEqual(1, self.metric(daemon, "berth_plugin_refused_calls_total", plugin=URI, call="ptrace"))
         with contextlib.closing(Listener(daemon.address, 'topic~="^/plugins/"')) as events:
             self.kill(daemon)
             self.wait_until_it_works(daemon)
@@ -92,7 +90,7 @@ class Told(Isolated):
         self.assertEqual(told["exposure"], sum(each["weight"] for each in told["promises"] if each["verdict"] != "enforced"))
         text = daemon.ctl("plugins", "inspect", URI).stdout
         self.assertRegex(text, r"\nLast exit: +its process exited with code")
-        self.assertRegex(text, rf"\nExposure: +{told['exposure']} of 100: {told['exposure_name']}\nSandbox: +user: ")
+        self.assertRegex(text, rf"\nExposure: +{told['exposure']} of 100: {told['exposure_name']}\nRefused: +ptrace, 1 time\nSandbox: +user: ")
         self.assert_stops(daemon)
 
     @unittest.skipUnless(os.access(CONTROL_GROUPS, os.W_OK) and os.geteuid() == 0, "no control groups of memory that can be made")

@@ -61,6 +61,32 @@ class Refused(Attack):
         self.assert_stops(daemon)
 
     # ENOENT: a process whose file system has only listed paths has no /proc.
+    def test_a_refused_system_call_is_named_once_and_counted(self):
+        daemon = self.begin()
+        for _ in range(3):
+            self.assertEqual("EPERM", self.do(daemon, "ptrace"))
+        self.assertEqual("EPERM", self.do(daemon, "unix-socket"))
+        self.assertIn(self.do(daemon, "exec"), ("EPERM", "EACCES"))
+        daemon.wait_for_log("called ptrace, which its sandbox refuses; allow it with system_calls: [ptrace]")
+        self.assert_line(daemon.log, URI, "called socket, which its sandbox refuses; set network")
+        self.assert_line(daemon.log, URI, "called execve, which its sandbox refuses; an isolated plugin runs no other program")
+        self.assertEqual(1, daemon.log.count("called ptrace"))
+        self.assert_line(self.state_of(daemon), "its sandbox refused ptrace, 3 times")
+        # Of all its processes.
+        self.kill(daemon)
+        self.wait_until_it_works(daemon)
+        self.assertEqual("EPERM", self.do(daemon, "ptrace"))
+        self.assertEqual(1, daemon.log.count("called ptrace"))
+        self.assertEqual({"ptrace": 4, "socket": 1, "execve": 1}, self.inspect(daemon)["refused_calls"])
+        self.assert_stops(daemon)
+
+    def test_a_flood_of_refused_system_calls_ends(self):
+        daemon = self.begin()
+        self.assertEqual("ENOSYS", self.do(daemon, "refused 12000", timeout=PATIENCE))
+        self.assert_others_are_served(daemon)
+        self.assertEqual({"ptrace": 10000}, self.inspect(daemon)["refused_calls"])
+        self.assert_stops(daemon)
+
     def test_attempts_on_the_daemon(self):
         self.assert_refused(self.ON_THE_DAEMON, "EPERM", "EACCES", "ENOENT")
 

@@ -74,7 +74,7 @@ static int attempt_in(const struct sandbox_wanted *wanted, int (*attempt)(void))
     assert_true(child >= 0);
     if (child == 0) {
         alarm(20);
-        if (sandbox_apply(wanted, &kernel, parent, &error) != BERTH_OK) {
+        if (sandbox_apply(wanted, &kernel, parent, -1, &error) != BERTH_OK) {
             fprintf(stderr, "%s\n", error.message);
             _exit(NOT_APPLIED);
         }
@@ -595,7 +595,7 @@ static int attempt_as_nobody(int (*attempt)(void))
             prctl(PR_SET_DUMPABLE, 1) != 0 || !namespaces_probe(true))
             _exit(KILLED);
         weak.can_make_namespaces = true;
-        _exit(sandbox_apply(&strict, &weak, parent, &error) == BERTH_OK ? attempt() : NOT_APPLIED);
+        _exit(sandbox_apply(&strict, &weak, parent, -1, &error) == BERTH_OK ? attempt() : NOT_APPLIED);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED;
@@ -689,7 +689,7 @@ static void a_listed_path_that_is_missing_is_named(void **state)
     need_landlock(1);
     child = fork();
     if (child == 0)
-        _exit(sandbox_apply(&wanted, &kernel, parent, &error) == BERTH_FAILED_PRECONDITION &&
+        _exit(sandbox_apply(&wanted, &kernel, parent, -1, &error) == BERTH_FAILED_PRECONDITION &&
                       strstr(error.message, "/nowhere/at/all") != NULL
                   ? 0
                   : 1);
@@ -860,8 +860,8 @@ static int without_close_range(void)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0 || close_range(1000, 1000, 0) == 0)
         return NOT_APPLIED;
-    return sandbox_apply(&strict, &kernel, getppid(), &error) == BERTH_OK ? use_inherited_descriptor()
-                                                                          : NOT_APPLIED;
+    return sandbox_apply(&strict, &kernel, getppid(), -1, &error) == BERTH_OK ? use_inherited_descriptor()
+                                                                              : NOT_APPLIED;
 }
 
 static void descriptors_are_closed_by_an_older_kernel(void **state)
@@ -888,7 +888,7 @@ static void what_is_required_and_missing_is_refused_by_name(void **state)
     struct berth_error error;
 
     /* Before anything is applied: this process goes on. */
-    assert_int_equal(sandbox_apply(&wanted, &old, getppid(), &error), BERTH_FAILED_PRECONDITION);
+    assert_int_equal(sandbox_apply(&wanted, &old, getppid(), -1, &error), BERTH_FAILED_PRECONDITION);
     assert_string_equal(error.message,
                         "sandbox is required, but files-truncate: not enforced: needs Landlock "
                         "ABI 3, this kernel has 2");
@@ -901,7 +901,7 @@ static void a_dead_parent_is_noticed(void **state)
     int status;
 
     if (child == 0)
-        _exit(sandbox_apply(&strict, &kernel, 1, &error) == BERTH_FAILED_PRECONDITION ? 0 : 1);
+        _exit(sandbox_apply(&strict, &kernel, 1, -1, &error) == BERTH_FAILED_PRECONDITION ? 0 : 1);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
 }

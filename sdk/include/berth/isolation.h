@@ -60,6 +60,13 @@ struct berth_promise {
     const char *text;
 };
 
+/** A system call that the sandbox of a plugin refuses, and how often it did. */
+struct berth_refused_call {
+    /** "ptrace" */
+    const char *name;
+    uint64_t count;
+};
+
 /** An isolated plugin. Borrowed until the callback that it was handed to returns. */
 struct berth_isolation {
     uint32_t size;
@@ -78,7 +85,26 @@ struct berth_isolation {
     const char *exposure_name;
     const struct berth_promise *promises;
     size_t promise_count;
+    /** Of all its processes, in the order in which they were first refused. */
+    const struct berth_refused_call *refused_calls;
+    size_t refused_call_count;
+    /**
+     * Of a plugin that starts a program, which is what is confined: what it is to run instead, with
+     * `launcher_input` as its descriptor 3, and with the path of the program and its arguments as arguments.
+     * NULL: the plugin itself is confined.
+     */
+    const char *launcher;
+    /** Stays open for as long as the instance lives; any number of launchers may read it. */
+    int launcher_input;
 };
+
+/** How many refused_calls there are; an older host tells none. */
+static inline size_t berth_isolation_count_refused_calls(const struct berth_isolation *isolation)
+{
+    return isolation->size >= offsetof(struct berth_isolation, refused_call_count) + sizeof(size_t)
+               ? isolation->refused_call_count
+               : 0;
+}
 
 #ifdef __cplusplus
 }

@@ -38,6 +38,10 @@ static void print_facts(FILE *out, const plugin_message *plugin)
     if (plugin_is_degraded(plugin))
         fprintf(out, "    %s: %s\n", berth_code_name((enum berth_code)plugin->condition),
                 plugin->condition_reason);
+    for (size_t i = 0; plugin->isolation != NULL && i < plugin->isolation->n_refused_calls; i++)
+        fprintf(out, "    its sandbox refused %s, %llu time%s\n", plugin->isolation->refused_calls[i]->name,
+                (unsigned long long)plugin->isolation->refused_calls[i]->count,
+                plugin->isolation->refused_calls[i]->count == 1 ? "" : "s");
     if (*plugin->path == '\0')
         return;
     fprintf(out, "    in %s", plugin->path);

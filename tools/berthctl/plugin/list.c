@@ -60,6 +60,8 @@ static void clean_isolation(Berth__Inspect__V1__Isolation *isolation)
     utf8_make_line(isolation->exposure_name);
     for (size_t i = 0; i < isolation->n_ends; i++)
         utf8_make_line(isolation->ends[i]->kind);
+    for (size_t i = 0; i < isolation->n_refused_calls; i++)
+        utf8_make_line(isolation->refused_calls[i]->name);
     for (size_t i = 0; i < isolation->n_promises; i++) {
         utf8_make_line(isolation->promises[i]->name);
         utf8_make_line(isolation->promises[i]->verdict);

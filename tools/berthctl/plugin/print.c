@@ -116,6 +116,10 @@ static void add_isolation(struct table *table, const Berth__Inspect__V1__Isolati
         return;
     add_line(table, "Last exit:", isolation->last_end);
     add_format(table, "Exposure:", "%u of 100: %s", isolation->exposure, isolation->exposure_name);
+    for (size_t i = 0; i < isolation->n_refused_calls; i++)
+        add_format(table, i == 0 ? "Refused:" : "", "%s, %llu time%s", isolation->refused_calls[i]->name,
+                   (unsigned long long)isolation->refused_calls[i]->count,
+                   isolation->refused_calls[i]->count == 1 ? "" : "s");
     for (size_t i = 0; i < isolation->n_promises; i++) {
         const Berth__Inspect__V1__Promise *promise = isolation->promises[i];
         bool is_enforced = strcmp(promise->verdict, "enforced") == 0;
@@ -275,6 +279,11 @@ static void json_isolation(struct config_json *json, const Berth__Inspect__V1__I
     json_text(json, "last_end_kind", isolation->last_end_kind);
     config_json_integer(json, "exposure", isolation->exposure);
     config_json_string(json, "exposure_name", isolation->exposure_name);
+    config_json_open(json, "refused_calls", '{');
+    for (size_t i = 0; i < isolation->n_refused_calls; i++)
+        config_json_integer(json, isolation->refused_calls[i]->name,
+                            (int64_t)isolation->refused_calls[i]->count);
+    config_json_close(json, '}');
     config_json_open(json, "promises", '[');
     for (size_t i = 0; i < isolation->n_promises; i++) {
         config_json_open(json, NULL, '{');
