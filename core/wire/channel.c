@@ -225,8 +225,12 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     struct channel *channel = CONTAINER_OF(poll, struct channel, poll);
 
     if (status < 0) {
-        channel->has_ended = true;
-        report(channel, "closed its connection");
+        /* Also where it has ended without reading all that it was sent: what it said before still counts. */
+        channel_drain(channel);
+        if (channel->is_open && !channel->is_broken) {
+            channel->has_ended = true;
+            report(channel, "closed its connection");
+        }
         return;
     }
     if (events & UV_WRITABLE)
