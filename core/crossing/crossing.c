@@ -22,6 +22,7 @@ static void (*const takers[])(struct crossing *crossing, const struct packet *pa
     [PACKET_FAIL] = conditions_take,
     [PACKET_DESCRIPTORS] = descriptors_take,
     [PACKET_STATE] = state_take,
+    [PACKET_HTTP_HANDLER] = http_take_handler,
     [PACKET_ASK] = asked_take,
     [PACKET_EVENTS_CREDIT] = events_take_credit,
     [PACKET_STORE_COMMIT] = store_take,
@@ -33,6 +34,11 @@ static void (*const enders[])(struct crossing *crossing) = {
     holds_end, conditions_end, metrics_end, log_end, events_end, used_end,
 };
 
+static void on_forward_change(struct forward *forward)
+{
+    http_follow(CONTAINER_OF(forward, struct crossing, forward));
+}
+
 void crossing_init(struct crossing *crossing)
 {
     const struct manifest_plugin *plugin = crossing->plugin;
@@ -42,6 +48,8 @@ void crossing_init(struct crossing *crossing)
     for (size_t i = 0; i < plugin->service_count; i++)
         crossing->services[i] = memory_or_abort(forward_create_service(&plugin->services[i]));
     crossing->forward.uri = plugin->uri;
+    crossing->forward.on_change = on_forward_change;
+    http_init(crossing);
 }
 
 void crossing_finish(struct crossing *crossing)
@@ -51,6 +59,7 @@ void crossing_finish(struct crossing *crossing)
     free(crossing->services);
     metrics_forget(crossing);
     forward_finish(&crossing->forward);
+    http_finish(crossing);
     requests_finish(&crossing->requests);
 }
 
@@ -109,6 +118,8 @@ void crossing_take(struct crossing *crossing, const struct packet *packet)
     packet_reader_init(&reader, packet);
     if (packet->call != 0 && (packet->flags & PACKET_OUTGOING) != 0)
         requests_take(&crossing->requests, packet);
+    else if (packet->call != 0 && (packet->flags & PACKET_HTTP) != 0)
+        http_take(crossing, packet);
     else if (packet->call != 0)
         forward_take(&crossing->forward, packet);
     else if (packet->type < sizeof(takers) / sizeof(takers[0]) && takers[packet->type] != NULL)

@@ -14,6 +14,7 @@
 
 #include "flood.h"
 #include "forward.h"
+#include "http.h"
 #include "requests.h"
 #include "used.h"
 
@@ -38,6 +39,7 @@ struct crossing {
     const struct berth_host *host;
 
     struct forward forward;
+    struct http_forward http;
     struct requests requests;
     /** The plugin's, whose calls go to its worker. */
     struct berth_service **services;
@@ -99,6 +101,11 @@ void crossing_log(struct crossing *crossing, enum berth_log_level level, const c
                   const char *text);
 /** The plugin's init begins, with this host; NULL: its close has ended. */
 void crossing_begin(struct crossing *crossing, const struct berth_host *host);
+/** Has the worker anything to do for others? */
+static inline bool crossing_is_busy(const struct crossing *crossing)
+{
+    return crossing->forward.in_flight > 0 || crossing->http.in_flight > 0;
+}
 /** Takes one packet of the plugin; breaks the channel if it is of a kind that a worker does not send. */
 void crossing_take(struct crossing *crossing, const struct packet *packet);
 /** The worker is to save its state: what it sends until crossing_end_state goes to this writer. Borrowed. */

@@ -11,6 +11,7 @@
 
 #include <berth/trace.h>
 
+#include <core/wire/peer.h>
 #include <sdk/calls/router.h>
 
 #define SLOTS_MAX 65536u
@@ -144,20 +145,12 @@ static void count_annotation(void *context, const char *key, const char *value)
 
 static void put_call(struct packet_writer *writer, struct berth_call *call)
 {
-    const struct berth_peer *peer = call->peer;
     uint32_t annotations = 0;
 
     packet_put_text(writer, call->path);
     packet_put_text(writer, call->transport);
     packet_put_u64(writer, call->deadline_ns);
-    packet_put_text(writer, peer->address);
-    packet_put_u64(writer, (uint64_t)peer->pid);
-    packet_put_u64(writer, (uint64_t)peer->uid);
-    packet_put_u64(writer, (uint64_t)peer->gid);
-    packet_put_optional(writer, peer->tls_subject);
-    packet_put_u32(writer, (uint32_t)peer->tls_name_count);
-    for (size_t i = 0; i < peer->tls_name_count; i++)
-        packet_put_text(writer, peer->tls_names[i]);
+    peer_put(writer, call->peer);
     packet_put_u32(writer, (uint32_t)call->metadata_count);
     for (size_t i = 0; i < call->metadata_count; i++) {
         packet_put_text(writer, call->metadata[i].key);
@@ -342,6 +335,12 @@ void forward_free_service(struct berth_service *service)
 
 /* Changes of the worker */
 
+static void note_change(struct forward *forward)
+{
+    if (forward->on_change != NULL)
+        forward->on_change(forward);
+}
+
 void forward_open(struct forward *forward)
 {
     forward->state = FORWARD_OPEN;
@@ -358,6 +357,7 @@ void forward_open(struct forward *forward)
                        remote->held.length);
         stop_holding(remote);
     }
+    note_change(forward);
 }
 
 /* Ends the calls that the worker has, or all. */
@@ -386,12 +386,14 @@ void forward_hold(struct forward *forward, const char *reason)
 {
     set(forward, FORWARD_HELD, reason);
     end_calls(forward, false);
+    note_change(forward);
 }
 
 void forward_close(struct forward *forward, const char *reason)
 {
     set(forward, FORWARD_CLOSED, reason);
     end_calls(forward, true);
+    note_change(forward);
 }
 
 void forward_finish(struct forward *forward)

@@ -34,6 +34,8 @@ struct forward {
     size_t held_calls, held_bytes;
     /** The first call of an idle plugin has begun; may be NULL. */
     void (*on_busy)(struct forward *forward);
+    /** After a change of `state`; may be NULL. */
+    void (*on_change)(struct forward *forward);
 };
 
 /**

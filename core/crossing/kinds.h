@@ -49,6 +49,13 @@ void used_end(struct crossing *crossing);
 void events_take_credit(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 void events_end(struct crossing *crossing);
 void store_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+void http_init(struct crossing *crossing);
+void http_finish(struct crossing *crossing);
+/** A packet with PACKET_HTTP. */
+void http_take(struct crossing *crossing, const struct packet *packet);
+void http_take_handler(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+/** Whether calls are sent, held or refused has changed: requests are too. */
+void http_follow(struct crossing *crossing);
 void state_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 /** Values of the plugin's metrics, as its process has them. */
 void metrics_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);

@@ -2,7 +2,6 @@
 /* Other settings in place, and the state that one generation hands to the next. */
 #include "handover.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,15 +59,6 @@ struct saving {
     size_t length, total;
 };
 
-/* The daemon reads whenever it can. */
-static void wait_for_room(struct channel *channel)
-{
-    struct pollfd socket = {.fd = channel->fd, .events = POLLOUT};
-
-    for (channel_flush(channel); channel_queued(channel) > 0 && !channel->is_broken; channel_flush(channel))
-        poll(&socket, 1, -1);
-}
-
 static void send_piece(struct saving *saving)
 {
     struct packet_writer *writer = table_begin(saving->inside, PACKET_STATE);
@@ -77,7 +67,7 @@ static void send_piece(struct saving *saving)
     packet_end(writer);
     saving->length = 0;
     if (channel_queued(&saving->inside->process->channel) > QUEUED_MAX)
-        wait_for_room(&saving->inside->process->channel);
+        channel_send_all(&saving->inside->process->channel);
 }
 
 static enum berth_code write_state(const struct berth_state_writer *table, const void *bytes, size_t length,

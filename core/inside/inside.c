@@ -85,6 +85,7 @@ static void end_plugin(struct inside *inside, enum berth_step step, enum berth_c
 {
     mailbox_close(inside->table.mailbox, false);
     outbound_close(inside, false);
+    http_close(inside);
     metrics_stop(inside);
     send_end(inside, step, code, message);
     inside->is_over = true;
@@ -99,6 +100,7 @@ static void end_step(struct inside *inside, enum berth_code code, void *instance
     if (step == BERTH_STEP_INIT && code == BERTH_OK) {
         inside->instance = instance;
         inside->is_ready = true;
+        http_say_handler(inside);
         code = open_services(inside, &error);
         message = code == BERTH_OK ? message : error.message;
     }
@@ -148,6 +150,7 @@ static enum berth_code call_step(struct inside *inside, enum berth_step step, vo
         /* What was posted before comes first, and nothing after it. */
         mailbox_close(inside->table.mailbox, true);
         outbound_close(inside, true);
+        http_close(inside);
         return BERTH_HAS(plugin, close) ? plugin->close(&inside->table, inside->instance, err) : BERTH_OK;
     }
     return BERTH_INTERNAL;
@@ -241,6 +244,8 @@ void inside_take(struct inside *inside, const struct packet *packet)
     packet_reader_init(&reader, packet);
     if (packet->call != 0 && (packet->flags & PACKET_OUTGOING) != 0)
         outbound_take(inside, packet);
+    else if (packet->call != 0 && (packet->flags & PACKET_HTTP) != 0)
+        http_take(inside, packet);
     else if (packet->call != 0)
         served_take(&inside->served, packet);
     else if (packet->type < sizeof(takers) / sizeof(takers[0]) && takers[packet->type] != NULL)

@@ -9,6 +9,8 @@
 
 #include <berth/trace.h>
 
+#include <core/wire/peer.h>
+
 /* What a handler may have queued, over all calls, before its messages are refused. */
 #define QUEUED_MAX (32u << 20)
 #define SLOTS_MAX 65536u
@@ -327,24 +329,6 @@ struct lists {
     struct berth_metadata *metadata;
 };
 
-static bool read_peer(struct packet_reader *reader, struct berth_peer *peer, struct lists *lists)
-{
-    peer->size = sizeof(*peer);
-    peer->address = packet_get_text(reader);
-    peer->pid = (int64_t)packet_get_u64(reader);
-    peer->uid = (int64_t)packet_get_u64(reader);
-    peer->gid = (int64_t)packet_get_u64(reader);
-    peer->tls_subject = packet_get_optional(reader);
-    peer->tls_name_count = packet_get_count(reader, sizeof(uint32_t) + 1);
-    lists->names = calloc(peer->tls_name_count + 1, sizeof(*lists->names));
-    if (lists->names == NULL)
-        return false;
-    for (size_t i = 0; i < peer->tls_name_count; i++)
-        lists->names[i] = packet_get_text(reader);
-    peer->tls_names = lists->names;
-    return true;
-}
-
 /* A value has a NUL behind it that does not count. */
 static bool read_metadata(struct packet_reader *reader, struct berth_call_request *request,
                           struct lists *lists)
@@ -389,7 +373,7 @@ static bool open_call(struct served *served, const struct packet *packet, struct
     request.path = packet_get_text(&reader);
     request.transport = packet_get_text(&reader);
     request.deadline_ns = packet_get_u64(&reader);
-    if (!read_peer(&reader, &peer, lists) || !read_metadata(&reader, &request, lists))
+    if (!peer_get(&reader, &peer, &lists->names) || !read_metadata(&reader, &request, lists))
         return false;
     served->trace = read_trace(&reader, &trace);
     request.stream = reader.is_bad ? NULL : add(served, packet->call);

@@ -24,6 +24,7 @@
 struct own_collector;
 struct own_series;
 struct request;
+struct http_request;
 struct used_store;
 
 /** One plugin in its worker. It belongs to the thread of its loop, except where it says otherwise. */
@@ -38,6 +39,7 @@ struct inside {
     /** Its own, as two plugins may have the same service. */
     struct router *router;
     struct served served;
+    LIST_HEAD(, http_request) http_requests;
     /** Its calls of other services. */
     struct {
         struct outgoings room;
@@ -174,6 +176,12 @@ void published_fill(struct berth_host *table);
 void published_say_descriptors(struct inside *inside, const struct berth_service *service);
 
 /** Also starts what makes calls. */
+/** A packet with PACKET_HTTP. */
+void http_take(struct inside *inside, const struct packet *packet);
+/** The plugin is about to close: its requests are over. */
+void http_close(struct inside *inside);
+/** Of the plugin's HTTP handler, if it has one. */
+void http_say_handler(struct inside *inside);
 void outbound_fill(struct inside *inside);
 /** A packet with PACKET_OUTGOING. */
 void outbound_take(struct inside *inside, const struct packet *packet);

@@ -22,7 +22,14 @@ const char *manifest_find_obstacle(const struct manifest_plugin *plugin)
         return "uses the routes of other plugins (uses: router)";
     if ((plugin->uses & MANIFEST_USES_INSPECT) != 0)
         return "inspects other plugins (uses: inspect)";
+    if (manifest_serves_http(plugin) && plugin->http_prefix == NULL)
+        return "answers HTTP requests below a prefix that its manifest does not name (http_prefix)";
     return NULL;
+}
+
+bool manifest_serves_http(const struct manifest_plugin *plugin)
+{
+    return plugin->interface != NULL && strcmp(plugin->interface, "berth_http") == 0;
 }
 
 bool manifest_interface_crosses(const struct manifest_plugin *plugin)

@@ -298,6 +298,8 @@ const char *manifest_find_obstacle(const struct manifest_plugin *plugin);
 
 /** Do plugins in processes of their own have the interface of this one? See core/crossing. */
 bool manifest_interface_crosses(const struct manifest_plugin *plugin);
+/** Does it answer HTTP requests? They reach it in a process of its own too, below its http_prefix. */
+bool manifest_serves_http(const struct manifest_plugin *plugin);
 
 uint64_t manifest_hash(const char *text, size_t length);
 

@@ -68,7 +68,9 @@ static void judge(struct plan_build *build, const struct settings_isolation *iso
         refuse(build, isolation, "%s", reason);
         return;
     }
-    other = isolated->plugin->interface != NULL ? find_user(build, entry) : PLAN_NONE;
+    other = isolated->plugin->interface != NULL && !manifest_serves_http(isolated->plugin)
+                ? find_user(build, entry)
+                : PLAN_NONE;
     if (other != PLAN_NONE) {
         refuse(build, isolation, "has an interface that %s uses, and interfaces do not cross processes",
                plan_build_uri(build, other));

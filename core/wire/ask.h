@@ -51,6 +51,9 @@ enum ask_kind {
     ASK_REMOVE_SERIES,
     /** The next part of the state that it loads. Answer: as many bytes as there are in it. */
     ASK_STATE,
+    /** Number of an HTTP request, status, length (8 bytes; below 0: not known), count of headers, and of each
+     * its name and value. */
+    ASK_HTTP_BEGIN,
 };
 
 enum ask_interface {

@@ -323,13 +323,18 @@ static bool take_out(struct channel *channel, size_t at, size_t bytes, struct pa
     return true;
 }
 
+void channel_send_all(struct channel *channel)
+{
+    for (channel_flush(channel); channel_queued(channel) > 0 && !channel->is_broken; channel_flush(channel))
+        wait_for(channel, POLLOUT);
+}
+
 bool channel_await(struct channel *channel, enum packet_type type, struct packet *ret_packet,
                    uint8_t **ret_bytes)
 {
     size_t at = 0;
 
-    for (channel_flush(channel); channel_queued(channel) > 0 && !channel->is_broken; channel_flush(channel))
-        wait_for(channel, POLLOUT);
+    channel_send_all(channel);
     if (channel->is_broken || !keep_rest(channel))
         return false;
     for (;;) {

@@ -63,6 +63,8 @@ struct packet_writer *channel_write(struct channel *channel, uint16_t plugin);
 size_t channel_queued(const struct channel *channel);
 /** Sends what waits, as far as that does not block. For the last words. */
 void channel_flush(struct channel *channel);
+/** Sends what waits, and blocks until all of it is sent. For a worker, which may block. */
+void channel_send_all(struct channel *channel);
 /** Takes what the other side has sent before it went away, but nothing that follows meanwhile. */
 void channel_drain(struct channel *channel);
 /**

@@ -82,6 +82,8 @@ enum packet_type {
     PACKET_FAIL,
     /** Of one service, for reflection. */
     PACKET_DESCRIPTORS,
+    /** Of its HTTP handler: prefix, methods. */
+    PACKET_HTTP_HANDLER,
     /** A part of the state that it saves. */
     PACKET_STATE,
     /** Its number, an enum ask_kind, and what wire/ask.h says. The worker waits for the answer. */
@@ -118,6 +120,14 @@ enum packet_type {
 /** In the flags of every packet of a call that the plugin makes; without it the packet is of a call that it
  * serves. The two count their calls apart. */
 #define PACKET_OUTGOING 4u
+/** The same of HTTP requests that it answers: PACKET_CALL, the request without its body; PACKET_MESSAGE, a
+ * part of a body; PACKET_CREDIT, of that; PACKET_END, the response is complete; PACKET_CANCEL, all is over.
+ */
+#define PACKET_HTTP 8u
+/** Longest body of such a request. */
+#define PACKET_HTTP_BODY_MAX (256u << 20)
+/** In the flags of such a PACKET_END: the response is not complete. */
+#define PACKET_BROKEN_OFF 1u
 
 /** One packet; the body is borrowed. */
 struct packet {

@@ -63,6 +63,7 @@ void plugin_start_write(struct packet_writer *writer, const struct plugin_start 
     packet_put_bytes(writer, &start->status, sizeof(start->status));
     packet_put_text(writer, start->root);
     packet_put_text(writer, start->state);
+    packet_put_optional(writer, start->http_prefix);
     packet_put_u8(writer, (uint8_t)start->log_level);
     carried_write(writer, settings);
     packet_end(writer);
@@ -162,6 +163,7 @@ bool plugin_start_read(struct packet_reader *reader, struct plugin_start *ret_st
     get_struct(reader, &ret_start->status, sizeof(ret_start->status));
     ret_start->root = packet_get_text(reader);
     ret_start->state = packet_get_text(reader);
+    ret_start->http_prefix = packet_get_optional(reader);
     ret_start->log_level = packet_get_u8(reader);
     *ret_settings = reader->is_bad ? NULL : carried_read(reader);
     if (*ret_settings != NULL && !reader->is_bad && reader->left == 0)

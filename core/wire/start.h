@@ -28,6 +28,8 @@ struct plugin_start {
     struct stat status;
     /** The plugin's own folders, which exist. */
     const char *root, *state;
+    /** Of its HTTP handler; NULL: its interface, if it has one, is another. */
+    const char *http_prefix;
     /** As enum berth_log_level. */
     int log_level;
 };

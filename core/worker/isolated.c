@@ -445,7 +445,7 @@ static void on_broken(struct channel *channel, const char *reason)
 /* A worker that has work is asked from time to time whether its loop turns. */
 static void watch_if_busy(struct isolated *isolated)
 {
-    if (isolated->state == ISOLATED_UP && isolated->running < 0 && isolated->crossing.forward.in_flight > 0 &&
+    if (isolated->state == ISOLATED_UP && isolated->running < 0 && crossing_is_busy(&isolated->crossing) &&
         isolated->options.isolation->stall_after_ns > 0 && !uv_is_active((uv_handle_t *)&isolated->timer))
         set_timer(isolated, PING_MS);
 }
@@ -611,6 +611,7 @@ static void send_start(struct isolated *isolated)
         .uri = options->plugin->uri,
         .type = options->plugin->type,
         .id = options->plugin->id,
+        .http_prefix = manifest_serves_http(options->plugin) ? options->plugin->http_prefix : NULL,
         .path = options->copy != NULL ? options->copy : options->plugin->manifest->file->path,
         .status = options->copy != NULL ? *options->copy_status : options->plugin->manifest->file->status,
         .root = isolated->root,
@@ -709,7 +710,7 @@ static void watch(struct isolated *isolated)
     uint64_t stall_ns = isolated->options.isolation->stall_after_ns;
     char time[CONFIG_UNITS_MAX];
 
-    if (isolated->crossing.forward.in_flight == 0) {
+    if (!crossing_is_busy(&isolated->crossing)) {
         isolated->pinged_ns = 0;
         return;
     }
@@ -951,6 +952,7 @@ enum berth_code isolated_create(const struct isolated_options *options, struct i
         .serve = (plugin->callbacks & MANIFEST_CALLBACK_SERVE) != 0 ? on_serve : NULL,
         .drain = on_drain,
         .close = on_close,
+        .interface = manifest_serves_http(plugin) ? &isolated->crossing.http.handler : NULL,
         .services = (const struct berth_service *const *)isolated->crossing.services,
         .reconfigure = (plugin->callbacks & MANIFEST_CALLBACK_RECONFIGURE) != 0 ? on_reconfigure : NULL,
         .save_state = (plugin->callbacks & MANIFEST_CALLBACK_SAVE_STATE) != 0 ? on_save : NULL,

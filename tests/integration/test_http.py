@@ -58,12 +58,13 @@ static const struct berth_http page = {.size = sizeof(page), .prefix = "/page", 
 
 class HttpCase(Case):
     """A daemon with a handler below /page."""
+    isolation = {}
 
     def serve(self, **settings):
         self.workshop.add_default_modules("servers", "http", "introspection")
         self.workshop.add("page", Plugin("io.containerd.http.v1", "page", code=PAGE, members=".interface = &page,",
-                                         yaml="interface: berth_http"))
-        self.workshop.write_config(plugins={HTTP: {"address": "127.0.0.1:0", **settings}})
+                                         yaml="interface: berth_http\nhttp_prefix: /page"))
+        self.workshop.write_config(plugins={HTTP: {"address": "127.0.0.1:0", **settings}}, isolation=self.isolation)
         self.daemon = self.start()
         found = re.search(HTTP + r".*listening address=127\.0\.0\.1:(\d+)", self.daemon.log)
         self.port = int(found[1]) if found else 0
