@@ -41,38 +41,45 @@ enum schema_kind {
  */
 struct schema {
     enum schema_kind kind;
+    /** For a string or path. */
+    enum config_format format;
     const char *name;
     /** Its index in the object's fields. */
-    size_t index;
-    const char *doc;
+    uint32_t index;
     bool required;
     /** Never printed, nor anything inside it. */
     bool secret;
+    /** Map: the default's entries remain beside those that are set, and are merged with them key by key. */
+    bool merge;
+    bool has_min, has_max;
+    const char *doc;
     /** What to use instead, if the setting is deprecated; else NULL. */
     const char *deprecated;
     /** As written; schema_create checks it. NULL: none. */
     const struct config_node *default_;
-    /** Bounds on the value, the bytes of a string or the number of items, in the kind's own unit. */
-    bool has_min, has_max;
-    int64_t min, max;
-    double min_float, max_float;
+    /** Bounds on the value, the bytes of a string or the number of items, in the kind's own unit; of a float
+     * the others. */
+    union {
+        int64_t min;
+        double min_float;
+    };
+    union {
+        int64_t max;
+        double max_float;
+    };
     /** POSIX extended; must match the whole string. */
     const char *pattern;
     /** NULL in a table written in C, and once forgotten: compiled where it is used. */
     const regex_t *compiled_pattern;
-    /** For a string or path. */
-    enum config_format format;
     const char *const *choices;
-    size_t choice_count;
-    /** List and map. */
-    const struct schema *items;
-    /** Map: the default's entries remain beside those that are set, and are merged with them key by key. */
-    bool merge;
-    /** Object. */
+    uint32_t choice_count;
+    /** Of an object. */
+    uint32_t field_count;
     const struct schema *const *fields;
-    size_t field_count;
     /** The same sorted by name, for schema_find_field; NULL in a table written in C. */
     const struct schema *const *sorted_fields;
+    /** List and map. */
+    const struct schema *items;
     struct config_mark mark;
 };
 

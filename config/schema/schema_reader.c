@@ -416,7 +416,7 @@ static bool read_fields(struct reader *reader, struct schema *schema, const stru
         struct schema *field = allocate(reader, sizeof(*field));
 
         field->name = item->key;
-        field->index = i;
+        field->index = (uint32_t)i;
         field->secret = schema->secret;
         fields[i] = sorted[i] = field;
         schema->field_count++;

@@ -6,12 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sdk/base/hash.h>
 #include <sdk/base/memory.h>
 
 #include "arena.h"
 
+/* Keys and words such as "string" are repeated all over a manifest: each is kept once while it is remembered.
+ */
+#define REMEMBERED 64
+#define REMEMBERED_LENGTH 32
+
+struct short_text {
+    const char *text;
+    size_t length;
+};
+
 struct config_tree {
     struct berth_arena nodes, texts;
+    /* By their hashes; NULL before the first text, and without nodes. */
+    struct short_text *remembered;
     struct config_node *root;
     struct config_node *files;
     bool expanded;
@@ -57,6 +70,7 @@ void config_tree_forget_nodes(struct config_tree *tree)
     berth_arena_finish(&tree->nodes);
     tree->nodes = (struct berth_arena){0};
     tree->root = tree->files = NULL;
+    tree->remembered = NULL;
 }
 
 struct config_node *config_tree_root(const struct config_tree *tree)
@@ -93,7 +107,16 @@ struct config_node *config_tree_add_node(struct config_tree *tree, enum config_n
 
 const char *config_tree_add_text(struct config_tree *tree, const char *text, size_t length)
 {
-    return config_arena_copy(&tree->texts, text, length);
+    struct short_text *known;
+
+    if (length > REMEMBERED_LENGTH)
+        return config_arena_copy(&tree->texts, text, length);
+    if (tree->remembered == NULL)
+        tree->remembered = config_arena_allocate(&tree->nodes, REMEMBERED * sizeof(*tree->remembered));
+    known = &tree->remembered[berth_hash(BERTH_HASH_START, text, length) % REMEMBERED];
+    if (known->text == NULL || known->length != length || memcmp(known->text, text, length) != 0)
+        *known = (struct short_text){config_arena_copy(&tree->texts, text, length), length};
+    return known->text;
 }
 
 struct config_node *config_tree_add_scalar(struct config_tree *tree, const char *text,

@@ -17,6 +17,8 @@ enum config_node_kind {
 /** One node, owned by its tree. */
 struct config_node {
     enum config_node_kind kind;
+    /** Of a scalar: it is not quoted. */
+    bool plain;
     struct config_mark mark;
 
     /** In a map: its key and the place of the key; else NULL. */
@@ -25,10 +27,9 @@ struct config_node {
     /** Where a migration took it from: "sandbox_image of io.example.v1.old"; NULL if it is as written. */
     const char *was;
 
-    /** CONFIG_SCALAR: UTF-8 without embedded NUL; `plain` if unquoted. */
+    /** CONFIG_SCALAR: UTF-8 without embedded NUL. */
     const char *text;
     size_t length;
-    bool plain;
 
     /** CONFIG_LIST and CONFIG_MAP, in the order of the text. Keys of a map are unique. */
     struct config_node **items;

@@ -80,8 +80,8 @@ static void write_enum(FILE *out, const struct schema *schema, const char *tag)
     }
     fprintf(
         out,
-        "};\n    size_t i = berth_generated_choice(settings->string(value), words, %zu);\n\n"
-        "    if (i == %zu)\n"
+        "};\n    size_t i = berth_generated_choice(settings->string(value), words, %u);\n\n"
+        "    if (i == %u)\n"
         "        return berth_error_set(err, BERTH_INVALID_ARGUMENT, \"%%s: not one of the values of %s\",\n"
         "                               settings->where(value));\n"
         "    *ret = (enum %s)i;\n"
