@@ -174,12 +174,11 @@ enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_
                                         const struct berth_router *router,
                                         struct berth_rpc_server **ret_server, struct berth_error *err)
 {
-    struct berth_rpc_server *server = malloc(sizeof(*server));
+    struct berth_rpc_server *server = calloc(1, sizeof(*server));
     enum berth_code code;
 
     if (server == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot create a gRPC server: out of memory");
-    memset(server, 0, offsetof(struct berth_rpc_server, engine));
     code = take_options(&server->limits, options, err);
     if (code == BERTH_OK && !copy_transport(server))
         code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot create a gRPC server: out of memory");

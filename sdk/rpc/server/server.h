@@ -150,7 +150,6 @@ struct berth_rpc_server {
     void *drained_context;
     void (*on_closed)(void *context);
     void *closed_context;
-    /** Last, for its buffer. */
     struct engine engine;
 };
 

@@ -8,9 +8,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -19,8 +18,7 @@
 
 void engine_init(struct engine *engine, uv_loop_t *loop)
 {
-    memset(engine, 0, offsetof(struct engine, read_buffer));
-    engine->loop = loop;
+    *engine = (struct engine){.loop = loop};
     turn_init(&engine->turn, loop);
     deadlines_init(&engine->deadlines, loop);
     engine->codec.deadlines = &engine->deadlines;
@@ -49,6 +47,8 @@ static void close_part(struct engine *engine)
     deadlines_finish(&engine->deadlines);
     while (engine->spare_count > 0)
         batch_destroy(engine->spares[--engine->spare_count]);
+    if (engine->read_buffer != NULL)
+        munmap(engine->read_buffer, ENGINE_READ_BYTES);
     engine->on_closed(engine);
 }
 
@@ -304,6 +304,19 @@ void connection_add_filter(struct connection *connection, struct connection_filt
     *end = filter;
 }
 
+static int map_read_buffer(struct engine *engine)
+{
+    void *mapped;
+
+    if (engine->read_buffer != NULL)
+        return 0;
+    mapped = mmap(NULL, ENGINE_READ_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED)
+        return UV_ENOMEM;
+    engine->read_buffer = mapped;
+    return 0;
+}
+
 int connection_start(struct connection *connection, const struct connection_protocol *protocol, void *session)
 {
     bool is_started = connection->session != NULL;
@@ -318,6 +331,8 @@ int connection_start(struct connection *connection, const struct connection_prot
     connection->session = session;
     if (result == 0)
         result = tune(connection);
+    if (result == 0)
+        result = map_read_buffer(connection->engine);
     if (result == 0)
         result = uv_read_start(&connection->socket.stream, on_alloc, on_read);
     return result;

@@ -33,10 +33,10 @@ struct engine {
     unsigned open_parts;
     void (*on_closed)(struct engine *engine);
     /**
-     * The buffer every connection reads into; its contents are consumed before the next read. Last and never
-     * cleared: until something large is read it is address space only.
+     * ENGINE_READ_BYTES that every connection reads into; its contents are consumed before the next read.
+     * Mapped for the first connection: memory of the heap that others have used would be resident.
      */
-    char read_buffer[ENGINE_READ_BYTES];
+    char *read_buffer;
 };
 
 void engine_init(struct engine *engine, uv_loop_t *loop);
