@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Private libraries that few processes need, loaded on first use. */
+/* Libraries that few processes need, loaded on first use. */
 #ifndef BASE_LAZY_LIBRARY_H
 #define BASE_LAZY_LIBRARY_H
+
+#include <stddef.h>
 
 #include <berth/error.h>
 
@@ -16,5 +18,20 @@
  */
 enum berth_code berth_lazy_library(const char *soname, const char *symbol, const void **ret_table,
                                    struct berth_error *err);
+
+/** A function of a library, and the pointer to a function of its type that is to point to it. */
+struct berth_lazy_function {
+    const char *symbol;
+    void *place;
+};
+
+/**
+ * The same for a library that exports no table, such as one of the system's.
+ *
+ * @return BERTH_OK if all were found; BERTH_UNAVAILABLE with the loader's reason, and some pointers may be
+ * set. From any thread.
+ */
+enum berth_code berth_lazy_functions(const char *soname, const struct berth_lazy_function *functions,
+                                     size_t count, struct berth_error *err);
 
 #endif

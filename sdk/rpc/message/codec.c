@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <zlib.h>
-
 #include <sdk/base/container_of.h>
+
+#include "zlib_library.h"
 
 static const char *const names[] = {
     [CODING_IDENTITY] = "identity",
@@ -69,13 +69,14 @@ enum coding coding_choose(enum coding known, const char *value, size_t length)
 #define IDLE_NS UINT64_C(10000000000)
 
 struct codec_stream {
+    const struct zlib_library *zlib;
     z_stream z;
 };
 
 static void free_compressing(struct codec_stream **place)
 {
     if (*place != NULL)
-        deflateEnd(&(*place)->z);
+        (*place)->zlib->deflate_end(&(*place)->z);
     free(*place);
     *place = NULL;
 }
@@ -85,7 +86,7 @@ static void give_back(struct codec *codec)
     for (size_t i = 0; i < CODINGS_KNOWN; i++)
         free_compressing(&codec->compressing[i]);
     if (codec->expanding != NULL)
-        inflateEnd(&codec->expanding->z);
+        codec->expanding->zlib->inflate_end(&codec->expanding->z);
     free(codec->expanding);
     codec->expanding = NULL;
     buffer_finish(&codec->plain, NULL);
@@ -129,51 +130,63 @@ static int window_bits(enum coding coding)
     return coding == CODING_GZIP ? WINDOW_BITS + WRAP_GZIP : WINDOW_BITS;
 }
 
-/* @return one that is ready for a message; NULL without memory. */
-static z_stream *get_compressing(struct codec *codec, enum coding coding)
+static struct codec_stream *create_stream(void)
+{
+    const struct zlib_library *zlib = zlib_library_find();
+    struct codec_stream *stream = zlib == NULL ? NULL : calloc(1, sizeof(*stream));
+
+    if (stream != NULL)
+        stream->zlib = zlib;
+    return stream;
+}
+
+/* @return one that is ready for a message; NULL without memory or zlib. */
+static struct codec_stream *get_compressing(struct codec *codec, enum coding coding)
 {
     struct codec_stream *stream = codec->compressing[coding];
 
     if (stream != NULL)
-        return deflateReset(&stream->z) == Z_OK ? &stream->z : NULL;
-    stream = calloc(1, sizeof(*stream));
-    if (stream == NULL || deflateInit2(&stream->z, LEVEL, Z_DEFLATED, window_bits(coding), MEMORY_LEVEL,
-                                       Z_DEFAULT_STRATEGY) != Z_OK) {
+        return stream->zlib->deflate_reset(&stream->z) == Z_OK ? stream : NULL;
+    stream = create_stream();
+    if (stream == NULL ||
+        stream->zlib->deflate_init(&stream->z, LEVEL, Z_DEFLATED, window_bits(coding), MEMORY_LEVEL,
+                                   Z_DEFAULT_STRATEGY, ZLIB_VERSION, sizeof(stream->z)) != Z_OK) {
         free(stream);
         return NULL;
     }
     codec->compressing[coding] = stream;
-    return &stream->z;
+    return stream;
 }
 
-static z_stream *get_expanding(struct codec *codec, enum coding coding)
+static struct codec_stream *get_expanding(struct codec *codec, enum coding coding)
 {
     struct codec_stream *stream = codec->expanding;
 
     if (stream != NULL)
-        return inflateReset2(&stream->z, window_bits(coding)) == Z_OK ? &stream->z : NULL;
-    stream = calloc(1, sizeof(*stream));
-    if (stream == NULL || inflateInit2(&stream->z, window_bits(coding)) != Z_OK) {
+        return stream->zlib->inflate_reset_window(&stream->z, window_bits(coding)) == Z_OK ? stream : NULL;
+    stream = create_stream();
+    if (stream == NULL || stream->zlib->inflate_init(&stream->z, window_bits(coding), ZLIB_VERSION,
+                                                     sizeof(stream->z)) != Z_OK) {
         free(stream);
         return NULL;
     }
     codec->expanding = stream;
-    return &stream->z;
+    return stream;
 }
 
 size_t codec_compress(struct codec *codec, enum coding coding, const void *message, size_t length, void *to,
                       size_t room)
 {
-    z_stream *stream = get_compressing(codec, coding);
+    struct codec_stream *stream = get_compressing(codec, coding);
 
     note_use(codec);
     if (stream == NULL || length > UINT_MAX || room > UINT_MAX)
         return 0;
-    stream->next_in = (Bytef *)message;
-    stream->avail_in = (uInt)length;
-    stream->next_out = to;
-    stream->avail_out = (uInt)room;
-    return deflate(stream, Z_FINISH) == Z_STREAM_END ? room - stream->avail_out : 0;
+    stream->z.next_in = (Bytef *)message;
+    stream->z.avail_in = (uInt)length;
+    stream->z.next_out = to;
+    stream->z.avail_out = (uInt)room;
+    return stream->zlib->deflate(&stream->z, Z_FINISH) == Z_STREAM_END ? room - stream->z.avail_out : 0;
 }
 
 /* @return false without memory. */
@@ -190,38 +203,39 @@ static bool make_room(struct buffer *plain, z_stream *stream, size_t most)
 }
 
 /* A gzip file may have several members, whose contents follow each other (RFC 1952 2.2). */
-static enum codec_result expand(struct buffer *plain, z_stream *stream, enum coding coding, size_t most)
+static enum codec_result expand(struct buffer *plain, struct codec_stream *stream, enum coding coding,
+                                size_t most)
 {
     int members_left = coding == CODING_GZIP ? GZIP_MEMBERS_MAX : 1;
     int result = Z_OK;
 
     plain->length = 0;
     while (result == Z_OK) {
-        if (!make_room(plain, stream, most))
+        if (!make_room(plain, &stream->z, most))
             return CODEC_NO_ROOM;
-        result = inflate(stream, Z_NO_FLUSH);
-        plain->length = (size_t)(stream->next_out - plain->bytes);
+        result = stream->zlib->inflate(&stream->z, Z_NO_FLUSH);
+        plain->length = (size_t)(stream->z.next_out - plain->bytes);
         if (plain->length == most)
             return CODEC_TOO_LARGE;
-        if (result == Z_STREAM_END && stream->avail_in > 0 && --members_left > 0)
-            result = inflateReset(stream);
+        if (result == Z_STREAM_END && stream->z.avail_in > 0 && --members_left > 0)
+            result = stream->zlib->inflate_reset(&stream->z);
     }
     if (result == Z_MEM_ERROR)
         return CODEC_NO_ROOM;
-    return result == Z_STREAM_END && stream->avail_in == 0 ? CODEC_DONE : CODEC_BROKEN;
+    return result == Z_STREAM_END && stream->z.avail_in == 0 ? CODEC_DONE : CODEC_BROKEN;
 }
 
 enum codec_result codec_expand(struct codec *codec, enum coding coding, const void *bytes, size_t length,
                                uint64_t largest, const void **ret_plain, size_t *ret_length)
 {
-    z_stream *stream = get_expanding(codec, coding);
+    struct codec_stream *stream = get_expanding(codec, coding);
     enum codec_result result;
 
     note_use(codec);
     if (stream == NULL || length > UINT_MAX || largest >= UINT_MAX)
         return CODEC_NO_ROOM;
-    stream->next_in = (Bytef *)bytes;
-    stream->avail_in = (uInt)length;
+    stream->z.next_in = (Bytef *)bytes;
+    stream->z.avail_in = (uInt)length;
     result = expand(&codec->plain, stream, coding, (size_t)largest + 1);
     if (result != CODEC_DONE) {
         codec_release_plain(codec);

@@ -39,6 +39,7 @@ enum codec_result {
     /** Invalid data, truncated data, or trailing bytes. */
     CODEC_BROKEN,
     CODEC_TOO_LARGE,
+    /** Without memory, or without zlib on this system. */
     CODEC_NO_ROOM,
 };
 
@@ -70,7 +71,7 @@ void codec_finish(struct codec *codec);
 /**
  * Compresses a message.
  *
- * @return how many bytes of `room` were written; 0 if they do not suffice, or without memory.
+ * @return how many bytes of `room` were written; 0 if they do not suffice, or without memory or zlib.
  */
 size_t codec_compress(struct codec *codec, enum coding coding, const void *message, size_t length, void *to,
                       size_t room);

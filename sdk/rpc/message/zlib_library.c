@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <string.h>
 
 #include <sdk/base/lazy_library.h>
 
@@ -16,10 +15,7 @@ static bool is_found;
 
 static void find(void)
 {
-    const struct {
-        const char *name;
-        void *place;
-    } functions[] = {
+    const struct berth_lazy_function functions[] = {
         {"deflateInit2_", &library.deflate_init}, {"deflate", &library.deflate},
         {"deflateReset", &library.deflate_reset}, {"deflateEnd", &library.deflate_end},
         {"inflateInit2_", &library.inflate_init}, {"inflate", &library.inflate},
@@ -28,14 +24,8 @@ static void find(void)
     };
     struct berth_error ignored;
 
-    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
-        const void *found;
-
-        if (berth_lazy_library(SONAME, functions[i].name, &found, &ignored) != BERTH_OK)
-            return;
-        memcpy(functions[i].place, &found, sizeof(found));
-    }
-    is_found = true;
+    is_found = berth_lazy_functions(SONAME, functions, sizeof(functions) / sizeof(functions[0]), &ignored) ==
+               BERTH_OK;
 }
 
 const struct zlib_library *zlib_library_find(void)
