@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads the subset of YAML that configuration needs into a tree, within limits. The only user of yaml.h. */
+/*
+ * Reads the subset of YAML that configuration needs into a tree, within limits. The only user of yaml.h;
+ * libyaml is loaded for the first text that is not plain.
+ */
 #include "readers.h"
 
 #include <stdlib.h>
@@ -9,7 +12,10 @@
 
 #include <berth/utf8.h>
 
+#include <sdk/base/lazy_library.h>
 #include <sdk/base/memory.h>
+
+#define SONAME "libyaml-0.so.2"
 
 /* An open list or map. */
 struct frame {
@@ -24,7 +30,18 @@ struct anchor {
     const struct config_node *node;
 };
 
+/* libyaml's functions by their names there, without "yaml_". */
+struct library {
+    int (*parser_initialize)(yaml_parser_t *parser);
+    void (*parser_delete)(yaml_parser_t *parser);
+    void (*parser_set_encoding)(yaml_parser_t *parser, yaml_encoding_t encoding);
+    void (*parser_set_input_string)(yaml_parser_t *parser, const unsigned char *input, size_t size);
+    int (*parser_parse)(yaml_parser_t *parser, yaml_event_t *event);
+    void (*event_delete)(yaml_event_t *event);
+};
+
 struct reader {
+    struct library library;
     yaml_parser_t parser;
     const char *file;
     const char *text;
@@ -474,25 +491,48 @@ static void read_events(struct reader *reader)
     while (more) {
         yaml_event_t event;
 
-        if (!yaml_parser_parse(&reader->parser, &event)) {
+        if (!reader->library.parser_parse(&reader->parser, &event)) {
             add_parser_error(reader);
             return;
         }
         more = read_event(reader, &event) && event.type != YAML_STREAM_END_EVENT;
-        yaml_event_delete(&event);
+        reader->library.event_delete(&event);
     }
+}
+
+static bool load_library(struct reader *reader)
+{
+    struct library *library = &reader->library;
+    const struct berth_lazy_function functions[] = {
+        {"yaml_parser_initialize", &library->parser_initialize},
+        {"yaml_parser_delete", &library->parser_delete},
+        {"yaml_parser_set_encoding", &library->parser_set_encoding},
+        {"yaml_parser_set_input_string", &library->parser_set_input_string},
+        {"yaml_parser_parse", &library->parser_parse},
+        {"yaml_event_delete", &library->event_delete},
+    };
+    struct berth_error err;
+
+    if (berth_lazy_functions(SONAME, functions, sizeof(functions) / sizeof(functions[0]), &err) == BERTH_OK)
+        return true;
+    add_error(reader, (struct config_mark){.file = reader->file},
+              "reading this YAML needs libyaml: %s; install " SONAME, err.message);
+    return false;
 }
 
 static void read_text(struct reader *reader)
 {
-    if (!yaml_parser_initialize(&reader->parser)) {
+    if (!load_library(reader))
+        return;
+    if (!reader->library.parser_initialize(&reader->parser)) {
         add_error(reader, (struct config_mark){.file = reader->file}, "out of memory while reading");
         return;
     }
-    yaml_parser_set_encoding(&reader->parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&reader->parser, (const unsigned char *)reader->text, reader->length);
+    reader->library.parser_set_encoding(&reader->parser, YAML_UTF8_ENCODING);
+    reader->library.parser_set_input_string(&reader->parser, (const unsigned char *)reader->text,
+                                            reader->length);
     read_events(reader);
-    yaml_parser_delete(&reader->parser);
+    reader->library.parser_delete(&reader->parser);
 }
 
 /* libyaml counts a byte order mark as a column, and then misses a "---" on that line. */

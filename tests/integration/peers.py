@@ -65,7 +65,10 @@ class Berthd(Peer):
         super().__init__()
         self.workshop.add_default_modules()
         self.address = str(self.workshop.state / "berth.sock")
-        self.command = [str(BERTHD), "run", "--config", str(self.workshop.write_config())]
+        # As an operator writes it.
+        config = self.workshop.write_config(f"version: 1\n\nroot: {self.workshop.root}\nstate: {self.workshop.state}\n"
+                                            f"plugin_dirs: [{self.workshop.plugins}]\n")
+        self.command = [str(BERTHD), "run", "--config", str(config)]
 
 
 class Containerd(Peer):

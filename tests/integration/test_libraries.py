@@ -190,10 +190,10 @@ __attribute__((constructor)) static void mark(void) {{ close(open("{self.mark}",
         self.assert_stops(daemon)
 
     def test_a_library_that_the_host_has_already_is_told(self):
-        self.library(self.libraries, "libyaml-0.so.2")
-        self.module("bundles", f"-Wl,-rpath,{self.libraries}", f"-L{self.libraries}", "-l:libyaml-0.so.2")
+        self.library(self.libraries, "libuv.so.1")
+        self.module("bundles", f"-Wl,-rpath,{self.libraries}", f"-L{self.libraries}", "-l:libuv.so.1")
         planned = self.plan()
-        self.assert_line(planned.stderr, "warning: ", f"it links {self.libraries}/libyaml-0.so.2, but would get the host's own ")
+        self.assert_line(planned.stderr, "warning: ", f"it links {self.libraries}/libuv.so.1, but would get the host's own ")
         daemon = self.start()
         self.assertIn("but would get the host's own", self.plugins(daemon)[f"{TYPE}.bundles"].reason)
         self.assert_stops(daemon)

@@ -718,23 +718,23 @@ BERTH_MODULE(&first, HUNDRED(&second), HUNDRED(&second), HUNDRED(&second), HUNDR
         self.assertLess(time.monotonic() - begun, 10)
 
     def test_names_that_the_hosts_own_libraries_have(self):
-        bundled = MODULE + "int yaml_parser_initialize(void *parser);\n" \
-            "__attribute__((used)) static int (*const keep)(void *) = yaml_parser_initialize;\n"
-        (self.folder / "yaml.c").write_text("int yaml_parser_initialize(void *parser);\n"
-                                            "int yaml_parser_initialize(void *parser) { return parser != 0; }\n")
-        self.must(*CC, "-c", "-fPIC", "yaml.c", "-o", "yaml.o")
-        self.must("ar", "rc", "libmine.a", "yaml.o")
-        self.must(*CC, "-shared", "-fPIC", "yaml.c", "-o", "libtheirs.so")
+        bundled = MODULE + "int uv_translate_sys_error(int number);\n" \
+            "__attribute__((used)) static int (*const keep)(int) = uv_translate_sys_error;\n"
+        (self.folder / "own.c").write_text("int uv_translate_sys_error(int number);\n"
+                                            "int uv_translate_sys_error(int number) { return number; }\n")
+        self.must(*CC, "-c", "-fPIC", "own.c", "-o", "own.o")
+        self.must("ar", "rc", "libmine.a", "own.o")
+        self.must(*CC, "-shared", "-fPIC", "own.c", "-o", "libtheirs.so")
         mine = ("-L" + str(self.folder), "-l:libmine.a", "-luv")
-        self.assert_among("a", "error", "symbols", "yaml_parser_initialize is exported, and the host's libyaml-0.so.2 has it too",
+        self.assert_among("a", "error", "symbols", "uv_translate_sys_error is exported, and the host's libuv.so.1 has it too",
                           source=bundled, script=False, libraries=mine)
         self.assertEqual([], self.check(self.module("b", bundled, libraries=mine))["b.so"])
         self.module("c", bundled, linked="-Wl,-z,now,--exclude-libs,ALL", script=False, libraries=mine)
         self.assertEqual([], self.check("c.so")["c.so"])
-        self.assert_among("d", "error", "symbols", "yaml_parser_initialize is imported from libtheirs.so, but the host's libyaml-0.so.2",
+        self.assert_among("d", "error", "symbols", "uv_translate_sys_error is imported from libtheirs.so, but the host's libuv.so.1",
                           source=bundled, linked="-Wl,-z,now,-rpath,$ORIGIN", libraries=("-L" + str(self.folder), "-ltheirs", "-luv"))
         # The host's library itself is what it asks for.
-        self.module("e", bundled, libraries=("-l:libyaml-0.so.2", "-luv"))
+        self.module("e", bundled, libraries=("-l:libuv.so.1",))
         self.assertEqual([], self.check("e.so")["e.so"])
 
     def test_this_program_has_the_libraries_of_the_host(self):
