@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <core/worker/isolated.h>
+#include <core/worker/launched.h>
 #include <sdk/base/memory.h>
 
 /* What a generation's source keeps: a file, or what stands in for a plugin in a process of its own. */
@@ -17,6 +18,8 @@ struct kept {
     /* Of one in a process of its own, and from which copy of it, or NULL. */
     struct original *original;
     struct module_copy *copy;
+    /* The sandbox of the program that it starts, or NULL. */
+    struct launched *launched;
 };
 
 /* Only root can give folders away. Looking once costs less than opening each plugin's two; what a plugin that
@@ -255,6 +258,31 @@ static void take_back(const struct loading *loading, const struct settings *sett
     }
 }
 
+/* The plugin itself runs in the daemon: its program is what the configuration confines. */
+static enum berth_code confine_program(struct loading *loading, const struct survey *survey,
+                                       const struct manifest_plugin *plugin,
+                                       const struct settings_isolation *isolation,
+                                       struct launched **ret_launched, struct berth_error *err)
+{
+    const struct isolated_options options = {
+        .plugin = plugin,
+        .settings = settings_of_plugin(survey->settings, plugin->uri),
+        .isolation = isolation,
+        .root = survey->settings->root,
+        .state = survey->settings->state,
+    };
+    enum berth_code code;
+
+    *ret_launched = NULL;
+    if (isolation == NULL)
+        return BERTH_OK;
+    loading->has_isolated = true;
+    code = launched_create(&options, ret_launched, err);
+    if (code == BERTH_OK)
+        warn_of_missing(loading, &options);
+    return code;
+}
+
 enum berth_code loading_load(struct loading *loading, struct survey *survey, const struct plan_entry *entry,
                              struct registry_plugin *plugin, struct generation_source *ret_source)
 {
@@ -263,12 +291,16 @@ enum berth_code loading_load(struct loading *loading, struct survey *survey, con
     const struct berth_settings *settings;
     struct loaded_module *file;
     const struct settings_isolation *isolation = settings_find_isolation(survey->settings, manifest->uri);
+    struct launched *launched;
+    struct berth_error error;
+    enum berth_code code;
     struct kept *kept;
 
     use_survey(loading, survey);
-    if (isolation != NULL)
+    if (isolation != NULL && manifest->made_by == NULL)
         return load_isolated(loading, survey, entry, plugin, isolation, ret_source);
-    take_back(loading, survey->settings, manifest->uri);
+    if (isolation == NULL)
+        take_back(loading, survey->settings, manifest->uri);
     file = modules_load(&loading->modules, manifest->manifest, plugin->running);
     plugin->times.load_start_ns = registry_time_of(loading->registry, file->begun_ns);
     plugin->times.load_ns = file->took_ns;
@@ -283,13 +315,21 @@ enum berth_code loading_load(struct loading *loading, struct survey *survey, con
         modules_release(&loading->modules, file);
         return plugin->code != BERTH_OK ? plugin->code : BERTH_INVALID_ARGUMENT;
     }
+    code = confine_program(loading, survey, manifest, isolation, &launched, &error);
+    if (code != BERTH_OK) {
+        modules_release(&loading->modules, file);
+        fail(loading, plugin, code, error.message);
+        return code;
+    }
     kept = memory_allocate(1, sizeof(*kept));
-    *kept = (struct kept){.survey = survey_hold(survey), .file = file};
+    *kept = (struct kept){.survey = survey_hold(survey), .file = file, .launched = launched};
     *ret_source = (struct generation_source){
         .entry = entry,
         .table = table,
         .settings = settings,
         .timeouts = settings_timeouts_of(survey->settings, manifest->uri),
+        .has_folder_owner = launched != NULL,
+        .folder_owner = launched != NULL ? launched_user(launched) : 0,
         .keep = kept,
     };
     return BERTH_OK;
@@ -308,11 +348,15 @@ void loading_adopt(struct generation_source *before, struct generation_source *a
     const struct berth_plugin *table = before->table;
     struct loaded_module *file = old->file;
     struct isolated *isolated = old->isolated;
+    struct launched *launched = old->launched, *next = now->launched;
 
     if (isolated != NULL && now->isolated != NULL)
         isolated_exchange(isolated, now->isolated);
     old->isolated = now->isolated;
     now->isolated = isolated;
+    /* The program that runs goes on as it was confined. */
+    now->launched = launched;
+    old->launched = next;
     /* The same module may have been loaded once more, from a file that was only linked or given other modes.
      */
     old->file = now->file;
@@ -328,6 +372,7 @@ void loading_drop(struct loading *loading, const struct generation_source *sourc
     if (kept->file != NULL)
         modules_release(&loading->modules, kept->file);
     isolated_destroy(kept->isolated);
+    launched_destroy(kept->launched);
     original_drop(kept->original);
     module_copy_destroy(kept->copy);
     survey_drop(kept->survey);

@@ -796,6 +796,8 @@ void generation_set_source(struct generation *generation, const struct generatio
     generation->plugin->table = source->table;
     generation->steps.timeouts = source->timeouts;
     host_init(&generation->host, generation->plugin, &generation->ground->host, source->settings);
+    generation->host.root.has_owner = generation->host.state.has_owner = source->has_folder_owner;
+    generation->host.root.owner = generation->host.state.owner = source->folder_owner;
     generation->steps.uri = generation->host.uri;
     generation->host.on_complete = on_complete;
     generation->host.on_fail = on_fail;

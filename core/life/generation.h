@@ -28,6 +28,9 @@ struct generation_source {
     struct settings_timeouts timeouts;
     /** The table stands in for a plugin in a process of its own: every step of it may be pending. */
     bool is_isolated;
+    /** Its folders may belong to this user, that of the program that it starts. */
+    bool has_folder_owner;
+    uid_t folder_owner;
     /** The owner's, for what keeps the rest alive. */
     void *keep;
 };

@@ -12,8 +12,9 @@
 
 const char *manifest_find_obstacle(const struct manifest_plugin *plugin)
 {
+    /* It is not the plugin that is isolated, but its program. */
     if (plugin->made_by != NULL)
-        return "forwards to a server behind a socket, which already runs in a process of its own";
+        return NULL;
     if (plugin->carry_count > 0)
         return "is a server, through which calls reach the daemon";
     if ((plugin->uses & MANIFEST_USES_INTERCEPT) != 0)

@@ -68,6 +68,9 @@ static void judge(struct plan_build *build, const struct settings_isolation *iso
         refuse(build, isolation, "%s", reason);
         return;
     }
+    /* Its program uses nothing of the daemon. */
+    if (isolated->plugin->made_by != NULL)
+        return;
     other = isolated->plugin->interface != NULL && !manifest_serves_http(isolated->plugin)
                 ? find_user(build, entry)
                 : PLAN_NONE;

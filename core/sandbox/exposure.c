@@ -191,7 +191,9 @@ static void judge_files(const struct sandbox_wanted *wanted, const struct sandbo
     judge_landlock(kernel, 1, text, &items[SANDBOX_WRITE]);
     judge_landlock(kernel, ABI_TRUNCATE, "truncates only files that it may write", &items[SANDBOX_TRUNCATE]);
     judge_landlock(kernel, ABI_IOCTL_DEV, "controls no devices", &items[SANDBOX_DEVICES]);
-    if (kernel->has_seccomp || kernel->landlock_abi > 0)
+    if (wanted->runs_program)
+        say(&items[SANDBOX_EXECUTE], SANDBOX_OPEN, "runs its program, and any other that it can read");
+    else if (kernel->has_seccomp || kernel->landlock_abi > 0)
         say(&items[SANDBOX_EXECUTE], SANDBOX_KEPT, "runs no other program");
     else
         say(&items[SANDBOX_EXECUTE], SANDBOX_MISSING,

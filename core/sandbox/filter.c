@@ -387,6 +387,9 @@ static void build(struct builder *builder, const struct sandbox_wanted *wanted, 
     allow_list(builder, wanted->system_calls, wanted->system_call_count);
     if (allows_modes)
         ALLOW_LIST(builder, with_modes);
+    /* Which files it may execute, Landlock decides. */
+    if (wanted->runs_program)
+        allow_if(builder, "execve", 0, NULL);
     allow_fcntl(builder);
     allow_self(builder);
     allow_memory(builder, wanted);

@@ -140,7 +140,7 @@ static enum berth_code add_paths(int ruleset, const char *const *paths, size_t c
 static enum berth_code add_files(int ruleset, const struct sandbox_wanted *wanted, int abi,
                                  struct berth_error *err)
 {
-    const uint64_t reads = FS_READ_FILE | FS_READ_DIR;
+    const uint64_t reads = FS_READ_FILE | FS_READ_DIR | (wanted->runs_program ? FS_EXECUTE : 0);
     const uint64_t never = FS_EXECUTE | FS_MAKE_CHAR | FS_MAKE_BLOCK | FS_IOCTL_DEV;
     enum berth_code code;
 

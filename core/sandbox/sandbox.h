@@ -53,8 +53,10 @@ struct sandbox_wanted {
     uint32_t cpu_percent;
     /** Open descriptors; 0: 1024. */
     uint32_t descriptors;
-    /** May it fork? It never runs another program. */
+    /** May it fork? */
     bool allows_processes;
+    /** It becomes another program, and may become any that it can read. Without, it never runs one. */
+    bool runs_program;
     /** Refuse to run unless all of this can be enforced. */
     bool is_required;
 };

@@ -161,7 +161,7 @@ enum berth_code folder_try(const char *what, const char *path, struct berth_erro
 }
 
 /* A folder that belongs to another user, or that others may enter, is not handed to a plugin. */
-static enum berth_code check_private(const char *path, struct berth_error *err)
+static enum berth_code check_private(const struct folder *folder, const char *path, struct berth_error *err)
 {
     struct stat status;
 
@@ -170,7 +170,7 @@ static enum berth_code check_private(const char *path, struct berth_error *err)
                                "%s: cannot access it: %s", path, strerror(errno));
     if (!S_ISDIR(status.st_mode))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s is not a folder; move it away", path);
-    if (status.st_uid != geteuid())
+    if (status.st_uid != geteuid() && !(folder->has_owner && status.st_uid == folder->owner))
         return berth_error_set(err, BERTH_PERMISSION_DENIED,
                                "%s is owned by user %u, but this daemon runs as user %u; change the owner",
                                path, (unsigned)status.st_uid, (unsigned)geteuid());
@@ -193,7 +193,7 @@ enum berth_code folder_get(struct folder *folder, const char **ret_path, struct 
         if (mkdir(path, PLUGIN_MODE) != 0 && errno != EEXIST)
             return berth_error_set(err, berth_code_of_errno(errno, BERTH_FAILED_PRECONDITION),
                                    "%s: cannot create it: %s", path, strerror(errno));
-        code = check_private(path, err);
+        code = check_private(folder, path, err);
         if (code != BERTH_OK)
             return code;
         folder->path = strdup(path);

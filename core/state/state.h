@@ -284,6 +284,9 @@ struct folder {
     /** Both borrowed. */
     const char *base;
     const char *name;
+    /** It may belong to this user as well. */
+    bool has_owner;
+    uid_t owner;
     /** NULL until folder_get. */
     char *path;
 };

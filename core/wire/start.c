@@ -36,6 +36,7 @@ static void put_sandbox(struct packet_writer *writer, const struct sandbox_wante
     packet_put_u32(writer, sandbox->descriptors);
     packet_put_u8(writer, sandbox->allows_processes);
     packet_put_u8(writer, sandbox->is_required);
+    packet_put_u8(writer, sandbox->runs_program);
 }
 
 void worker_start_write(struct packet_writer *writer, const struct worker_start *start)
@@ -49,6 +50,7 @@ void worker_start_write(struct packet_writer *writer, const struct worker_start 
     packet_put_u64(writer, (uint64_t)start->daemon_pid);
     packet_put_bytes(writer, &start->kernel, sizeof(start->kernel));
     put_sandbox(writer, &start->sandbox);
+    packet_put_optional(writer, start->group);
     packet_end(writer);
 }
 
@@ -118,6 +120,7 @@ static void get_sandbox(struct packet_reader *reader, struct sandbox_wanted *san
     sandbox->descriptors = packet_get_u32(reader);
     sandbox->allows_processes = packet_get_u8(reader) != 0;
     sandbox->is_required = packet_get_u8(reader) != 0;
+    sandbox->runs_program = packet_get_u8(reader) != 0;
 }
 
 /* As it lies in memory: both sides come from one build. */
@@ -147,6 +150,7 @@ bool worker_start_read(const struct packet *packet, struct worker_start *ret_sta
     ret_start->daemon_pid = (int64_t)packet_get_u64(&reader);
     get_struct(&reader, &ret_start->kernel, sizeof(ret_start->kernel));
     get_sandbox(&reader, &ret_start->sandbox);
+    ret_start->group = packet_get_optional(&reader);
     if (!reader.is_bad && reader.left == 0)
         return true;
     worker_start_finish(ret_start);

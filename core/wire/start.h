@@ -19,6 +19,8 @@ struct worker_start {
     /** What the daemon found that can be enforced here. */
     struct sandbox_kernel kernel;
     struct sandbox_wanted sandbox;
+    /** A control group to enter first; NULL: it has been put into one, or there is none. */
+    const char *group;
 };
 
 struct plugin_start {

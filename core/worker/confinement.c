@@ -206,6 +206,10 @@ enum berth_code isolated_sandbox_init(struct isolated_sandbox *sandbox,
     sandbox->wanted.network = (enum sandbox_network)isolation->network;
     if (collecting.has_socket && sandbox->wanted.network == SANDBOX_NETWORK_NONE)
         sandbox->wanted.network = SANDBOX_NETWORK_UNIX;
+    /* What runs is a server behind a socket, which it has to listen on. */
+    sandbox->wanted.runs_program = options->plugin->made_by != NULL;
+    if (sandbox->wanted.runs_program && sandbox->wanted.network == SANDBOX_NETWORK_NONE)
+        sandbox->wanted.network = SANDBOX_NETWORK_UNIX;
     sandbox->wanted.connect_ports = isolation->connect;
     sandbox->wanted.connect_port_count = isolation->connect_count;
     sandbox->wanted.bind_ports = isolation->bind;

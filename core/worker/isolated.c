@@ -30,6 +30,7 @@
 
 #include "child.h"
 #include "environment.h"
+#include "launched.h"
 #include "limits.h"
 #include "ownership.h"
 
@@ -913,7 +914,7 @@ const struct berth_isolation *isolated_show(const char *uri, uint64_t generation
     LIST_FOREACH(isolated, &all, link)
     if (isolated->generation == generation && strcmp(isolated->options.plugin->uri, uri) == 0)
         return &isolated->shown;
-    return NULL;
+    return launched_show(uri);
 }
 
 enum berth_code isolated_create(const struct isolated_options *options, struct isolated **ret_isolated,

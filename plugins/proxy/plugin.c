@@ -127,11 +127,39 @@ static void destroy(struct proxy *proxy)
     free(proxy);
 }
 
+static bool take_launcher(void *context, const struct berth_plugin_info *info)
+{
+    struct proxy *proxy = context;
+
+    if (strcmp(info->uri, proxy->host->uri) != 0)
+        return true;
+    if (info->isolation != NULL) {
+        proxy->launcher = info->isolation->launcher;
+        proxy->launcher_input = info->isolation->launcher_input;
+    }
+    return false;
+}
+
+/* A server that somebody else starts is not ours to confine. */
+static enum berth_code find_launcher(struct proxy *proxy, struct berth_error *err)
+{
+    const struct berth_inspect *inspect = proxy->host->inspect;
+
+    inspect->each(inspect, take_launcher, proxy);
+    if (proxy->launcher != NULL && proxy->config.command.count == 0)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION,
+                               "isolation confines the program of command, which is not set; remove it from "
+                               "isolation, and confine the server where it is started");
+    return BERTH_OK;
+}
+
 static enum berth_code set_up(struct proxy *proxy, struct berth_error *err)
 {
     enum berth_code code = proxy_config_init(&proxy->config, proxy->host->settings, err);
 
     count(proxy);
+    if (code == BERTH_OK)
+        code = find_launcher(proxy, err);
     if (code == BERTH_OK)
         code = choose_address(proxy, err);
     if (code == BERTH_OK && proxy->config.command.count > 0)

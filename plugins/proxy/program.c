@@ -32,6 +32,10 @@
 /* As many starts as may be counted against the limit. */
 #define STARTS_MAX 64
 
+/* Numbers in the child. */
+#define LAUNCHER_INPUT 3
+#define REPORT 4
+
 static const char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 struct program {
@@ -76,7 +80,7 @@ static bool make_environment(struct program *program)
     bool has_path = false, is_whole = true;
 
     program->environment = calloc(own + 5, sizeof(char *));
-    program->arguments = calloc(proxy->config.command.count + 1, sizeof(char *));
+    program->arguments = calloc(proxy->config.command.count + 2, sizeof(char *));
     if (program->environment == NULL || program->arguments == NULL)
         return false;
     for (size_t i = 0; i < own; i++) {
@@ -91,8 +95,11 @@ static bool make_environment(struct program *program)
     program->environment[count++] = setting("BERTH_PROXY_PROTOCOL", "grpc");
     for (size_t i = 0; i < count; i++)
         is_whole = is_whole && program->environment[i] != NULL;
+    count = 0;
+    if (proxy->launcher != NULL)
+        program->arguments[count++] = (char *)(uintptr_t)proxy->launcher;
     for (size_t i = 0; i < proxy->config.command.count; i++)
-        program->arguments[i] = (char *)proxy->config.command.items[i];
+        program->arguments[count++] = (char *)proxy->config.command.items[i];
     return is_whole;
 }
 
@@ -123,8 +130,12 @@ static _Noreturn void become(const struct program *program, int output, int repo
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent && null >= 0 &&
         dup2(null, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
         dup2(output, STDERR_FILENO) >= 0 && chdir("/") == 0) {
-        report = dup3(report, STDERR_FILENO + 1, O_CLOEXEC) < 0 ? report : STDERR_FILENO + 1;
-        closefrom(STDERR_FILENO + 2);
+        report = dup3(report, REPORT, O_CLOEXEC) < 0 ? report : REPORT;
+        if (program->proxy->launcher == NULL)
+            close(LAUNCHER_INPUT);
+        else if (dup2(program->proxy->launcher_input, LAUNCHER_INPUT) < 0)
+            _exit(126);
+        closefrom(REPORT + 1);
         execve(program->arguments[0], program->arguments, program->environment);
     }
     error = errno;
@@ -134,7 +145,7 @@ static _Noreturn void become(const struct program *program, int output, int repo
 /* Above those that the child moves. */
 static int lift(int fd)
 {
-    int lifted = fd > STDERR_FILENO + 1 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 2);
+    int lifted = fd > REPORT ? fd : fcntl(fd, F_DUPFD_CLOEXEC, REPORT + 1);
 
     if (lifted != fd)
         close(fd);
@@ -266,8 +277,9 @@ static enum berth_code launch(struct program *program, struct berth_error *err)
     program->exit.data = program->reader.data = program;
     uv_poll_start(&program->exit, UV_READABLE, on_exit_seen);
     uv_poll_start(&program->reader, UV_READABLE | UV_DISCONNECT, on_output);
-    berth_log(program->proxy->host, BERTH_LOG_INFO, "started %s pid=%ld", program->arguments[0],
-              (long)program->pid);
+    berth_log(program->proxy->host, BERTH_LOG_INFO, "started %s pid=%ld%s",
+              program->proxy->config.command.items[0], (long)program->pid,
+              program->proxy->launcher != NULL ? " confined=yes" : "");
     return BERTH_OK;
 }
 

@@ -47,6 +47,9 @@ struct proxy {
     struct berth_series *connected, *latency, *starts;
 
     struct program *program;
+    /** What confines it: to be run instead, with this as descriptor 3. NULL: nothing does. */
+    const char *launcher;
+    int launcher_input;
     /** It does not run, and `reason` says why: that it cannot be reached is no news. */
     bool is_program_down;
     /** Init is pending until the server answers, or `patience_ns` is over. */

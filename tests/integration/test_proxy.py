@@ -111,6 +111,15 @@ class Proxied(Case):
         found = found[0] if isinstance(found, list) else found
         return found["exports"]
 
+    def command(self, text=None):
+        path = self.workshop.top / "program.py"
+        path.write_text(text or PROGRAM.format(folder=str(SOURCE / "tests/integration")), encoding="utf-8")
+        return [sys.executable, str(path)]
+
+    def children(self):
+        found = run("ps", "--ppid", str(self.daemon.pid), "-o", "pid=").stdout.split()
+        return [int(each) for each in found]
+
     def wait_for(self, what, timeout=20):
         end = time.monotonic() + timeout
         while not what():
@@ -285,15 +294,6 @@ test_proxy.serve(os.environ["BERTH_PROXY_ADDRESS"]).wait_for_termination()
 class Programs(Proxied):
     """The daemon starts the server, and starts it again."""
 
-    def command(self, text=None):
-        path = self.workshop.top / "program.py"
-        path.write_text(text or PROGRAM.format(folder=str(SOURCE / "tests/integration")), encoding="utf-8")
-        return [sys.executable, str(path)]
-
-    def children(self):
-        found = run("ps", "--ppid", str(self.daemon.pid), "-o", "pid=").stdout.split()
-        return [int(each) for each in found]
-
     def begin(self, text=None, **more):
         kept = {name: os.environ[name] for name in ("BERTH_SOURCE", "BERTH_BUILD", "BERTH_SCRATCH") if name in os.environ}
         self.configure(command=self.command(text), environment=kept, restart_delay="10ms", start_limit=1000, **more)
@@ -375,6 +375,112 @@ class Programs(Proxied):
         self.daemon = self.start()
         time.sleep(1.5)
         self.assertLess(self.daemon.log.count("program: y"), 50 * (time.monotonic() - begun + 2))
+        self.assert_stops(self.daemon)
+
+
+CONFINED = """
+import concurrent.futures, ctypes, errno, os, socket
+import grpc
+
+def try_to(word):
+    if word == "user":
+        return str(os.getuid())
+    if word == "write":
+        path = os.path.dirname(os.environ["BERTH_PROXY_ADDRESS"].removeprefix("unix:")) + "/written"
+        return str(open(path, "w").write("x"))
+    if word == "shadow":
+        return open("/etc/shadow").read(1)
+    if word == "udp":
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    if word == "fork":
+        os.fork() or os._exit(0)
+    if word == "exec":
+        os.execv("/bin/true", ["true"])
+    if word == "signal":
+        os.kill(os.getppid(), 0)
+    if word == "memory":
+        bytearray(1 << 31)
+    if word == "trace" and ctypes.CDLL(None, use_errno=True).ptrace(0, 0, None, None) != 0:
+        return errno.errorcode[ctypes.get_errno()]
+    return "done"
+
+def answer(request, context):
+    try:
+        return try_to(request.decode()).encode()
+    except OSError as error:
+        return errno.errorcode[error.errno].encode()
+    except MemoryError:
+        return b"MemoryError"
+
+server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Ships", {"Try": grpc.unary_unary_rpc_method_handler(answer)}),))
+server.add_insecure_port(os.environ["BERTH_PROXY_ADDRESS"])
+server.start()
+server.wait_for_termination()
+"""
+
+
+class Confined(Proxied):
+    """The program of `command` in the sandbox that `isolation` describes for its plugin."""
+
+    def confine(self, text=CONFINED, command=None, **isolation):
+        command = command or self.command(text)
+        files = {"read": [sys.base_prefix + "/lib", *[word for word in command[1:] if word.startswith("/")]]}
+        self.workshop.write_config(
+            isolation={NAME: {"files": files, **isolation}},
+            proxy_plugins={"ships": {"services": [SERVICE], "check_interval": "200ms", "command": command, "restart_delay": "10ms"}})
+
+    def attempt(self, word):
+        return self.call("Try", word.encode()).decode()
+
+    def test_what_it_tries_is_refused_and_it_serves(self):
+        self.confine(memory="1GiB")
+        self.daemon = self.start()
+        self.wait_for(lambda: self.exports()["connected"] == "true")
+        self.assertEqual("1", self.attempt("write"))
+        for word in ("shadow", "udp", "fork", "exec", "signal", "trace"):
+            with self.subTest(word):
+                self.assertIn(self.attempt(word), ("EPERM", "EACCES", "ENOENT", "EAFNOSUPPORT"))
+        self.assertEqual("MemoryError", self.attempt("memory"))
+        shown = self.daemon.ctl("plugins", "inspect", NAME).stdout
+        self.assert_line(shown, "sockets: opens only Unix sockets")
+        self.assert_line(shown, "execute", "runs its program, and any other that it can read")
+        self.assert_line(shown, "memory", "at most 1024 MiB")
+        planned = self.berthd("plan", "--config", self.workshop.config).stdout
+        self.assert_line(planned, "+ sockets", "opens only Unix sockets")
+        (child,) = self.children()
+        self.assert_stops(self.daemon)
+        self.assertFalse(os.path.exists(f"/proc/{child}"))
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root")
+    def test_it_runs_as_another_user_which_has_its_folders(self):
+        if not self.workshop.open_to_others():
+            self.skipTest("the scratch folder is private")
+        self.confine(user="nobody")
+        self.daemon = self.start()
+        self.wait_for(lambda: self.exports()["connected"] == "true")
+        self.assertEqual("65534", self.attempt("user"))
+        self.assert_stops(self.daemon)
+
+    def test_a_file_that_it_lacks_and_a_program_that_cannot_run_are_told(self):
+        self.confine(command=[sys.executable, "/nowhere/program.py"])
+        self.daemon = self.start()
+        self.wait_for(lambda: "cannot allow reading of /nowhere/program.py" in self.exports().get("last_error", ""))
+        self.assert_stops(self.daemon)
+
+    def test_a_sandbox_that_is_required_and_cannot_be_had_starts_nothing(self):
+        self.confine(required=True, memory="1GiB", processes=True, system_calls=["memfd_create"], cpu_quota=1)
+        self.daemon = self.start()
+        explained = self.daemon.ctl("explain", NAME).stdout
+        if "sandbox is required, but" not in explained:
+            self.skipTest("this system enforces all of it")
+        self.assertEqual([], self.children())
+        self.assert_stops(self.daemon)
+
+    def test_a_server_that_somebody_else_starts_is_not_confined_in_silence(self):
+        self.workshop.write_config(isolation={NAME: {}}, proxy_plugins={"ships": {"services": [SERVICE], "address": str(self.socket)}})
+        self.daemon = self.start()
+        self.assertIn("isolation confines the program of command, which is not set", self.daemon.ctl("explain", NAME).stdout)
         self.assert_stops(self.daemon)
 
 

@@ -130,7 +130,7 @@ class Includes(unittest.TestCase):
 
     def test_a_room_of_the_core_is_entered_by_its_doors(self):
         doors = {"scan": "scan", "trust": "trust", "elf": "elf", "manifest": "manifest", "settings": "settings",
-                 "plan": "plan", "survey": "survey", "module": "module|content|held|originals", "reload": "reload|activation|files_watch", "life": "generation|mailbox", "perform": "perform", "listen": "listen", "worker": "isolated", "sandbox": "sandbox",
+                 "plan": "plan", "survey": "survey", "module": "module|content|held|originals", "reload": "reload|activation|files_watch", "life": "generation|mailbox", "perform": "perform", "listen": "listen", "worker": "isolated|launched", "sandbox": "sandbox",
                  "wire": "packet|peer|channel|start|carried|ask|reads|event", "crossing": "crossing", "inside": "none",
                  "state": "state", "crash": "crash", "watch": "watch", "commands": "none"}
         for room, names in doors.items():
