@@ -41,6 +41,10 @@ void descriptors_take(struct crossing *crossing, const struct packet *packet, st
     size_t length;
     const void *bytes = packet_get_bytes(reader, &length);
 
+    if (length > PACKET_DESCRIPTORS_MAX) {
+        crossing_count_refusal(crossing);
+        return;
+    }
     for (size_t i = 0; !reader->is_bad && i < crossing->service_count; i++) {
         struct berth_service *service = crossing->services[i];
         void *copy;

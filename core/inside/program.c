@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dying.h"
 #include "process.h"
 
 #define CONNECTION 3
@@ -133,6 +134,7 @@ int main(int argc, char **argv)
                          fcntl(REPORT, F_GETFD) >= 0 ? REPORT : -1, &error);
     if (code != BERTH_OK)
         process_refuse(CONNECTION, code, error.message);
+    dying_begin();
     /* Third-party code runs from here on: constructors first. */
     process_run(CONNECTION, &start);
 }

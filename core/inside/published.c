@@ -4,8 +4,6 @@
 
 #include "table.h"
 
-/* Larger ones are left out of reflection. */
-#define DESCRIPTORS_MAX (4u << 20)
 /* Of exports that plugins cannot publish. */
 #define RESERVED_EXPORT "berth."
 
@@ -73,7 +71,7 @@ void published_say_descriptors(struct inside *inside, const struct berth_service
 {
     struct packet_writer *writer;
 
-    if (service->descriptors == NULL || service->descriptors_length > DESCRIPTORS_MAX)
+    if (service->descriptors == NULL || service->descriptors_length > PACKET_DESCRIPTORS_MAX)
         return;
     writer = table_begin(inside, PACKET_DESCRIPTORS);
     packet_put_text(writer, service->name);

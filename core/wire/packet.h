@@ -25,6 +25,8 @@
 
 /** Longest text of an export, a platform or a capability: they are kept, up to some hundreds of each. */
 #define PACKET_PUBLISHED_MAX 16384u
+/** The descriptors of one service: larger ones are left out of reflection. */
+#define PACKET_DESCRIPTORS_MAX (1u << 20)
 
 /** Changes with every change of this file: both sides come from one build. */
 #define PACKET_VERSION 2u

@@ -94,7 +94,8 @@ static void on_crossing_closed(struct crossing *unused)
 
 static int begin(void **state)
 {
-    static const struct manifest_plugin plugin = {.uri = URI};
+    static const struct manifest_service service = {.name = "test.Described"};
+    static const struct manifest_plugin plugin = {.uri = URI, .services = &service, .service_count = 1};
     int pair[2];
 
     reports = failures = asked_for = lines = emitted = 0;
@@ -214,6 +215,21 @@ static void publish(void)
     packet_put_text(&export, "berth.x");
     packet_put_text(&export, "x");
     take(&export);
+}
+
+static void descriptors_of_a_service_are_bounded(void **state)
+{
+    static const uint8_t bytes[PACKET_DESCRIPTORS_MAX + 1];
+
+    for (size_t i = 0; i < 2; i++) {
+        struct packet_writer writer = {0};
+
+        packet_begin(&writer, PACKET_DESCRIPTORS, 0, 0);
+        packet_put_text(&writer, "test.Described");
+        packet_put_bytes(&writer, bytes, sizeof(bytes) - i);
+        take(&writer);
+        assert_int_equal(crossing.services[0]->descriptors_length, i == 0 ? 0 : PACKET_DESCRIPTORS_MAX);
+    }
 }
 
 static void who_is_refused_again_and_again_is_heard_no_more(void **state)
@@ -352,6 +368,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failure_is_not_lost_among_reports, begin, end),
         cmocka_unit_test_setup_teardown(what_waits_is_forgotten_with_its_worker, begin, end),
         cmocka_unit_test_setup_teardown(a_code_that_does_not_exist_is_unknown, begin, end),
+        cmocka_unit_test_setup_teardown(descriptors_of_a_service_are_bounded, begin, end),
         cmocka_unit_test_setup_teardown(who_is_refused_again_and_again_is_heard_no_more, begin, end),
         cmocka_unit_test_setup_teardown(no_series_is_made_beyond_the_maximum, begin, end),
         cmocka_unit_test_setup_teardown(a_deprecation_of_a_namesake_is_refused, begin, end),
