@@ -275,6 +275,33 @@ static enum berth_code check_services(const struct berth_plugin *plugin,
     return code;
 }
 
+/* What the plan relies on: the module has what crosses processes for each interface that it lists. */
+static enum berth_code check_remotes(const struct berth_plugin *plugin,
+                                     const struct manifest_plugin *expected, struct berth_error *err)
+{
+    const struct berth_remote *const *remotes = BERTH_HAS(plugin, remote) ? plugin->remote : NULL;
+    size_t count = 0;
+
+    for (; remotes != NULL && remotes[count] != NULL; count++) {
+        if (count == TABLE_MAX || remotes[count]->size < sizeof(**remotes))
+            return differs(expected->manifest, err, "the size of a table under remote", remotes[count]->size,
+                           sizeof(**remotes));
+        if (!manifest_has_remote(expected, remotes[count]->interface))
+            return stale(expected->manifest, err, "the manifest does not list under remote the interface",
+                         remotes[count]->interface != NULL ? remotes[count]->interface : "without a name");
+    }
+    for (size_t i = 0; i < expected->remote_count; i++)
+        if (berth_remote_find(remotes, expected->remotes[i]) == NULL)
+            return stale(expected->manifest, err, "berth_module lacks, under remote, the interface",
+                         expected->remotes[i]);
+    if (manifest_has_remote(expected, expected->interface) &&
+        strcmp(remotes[0]->interface, expected->interface) != 0)
+        return stale(
+            expected->manifest, err,
+            "berth_module does not list its own interface first, under remote:", expected->interface);
+    return BERTH_OK;
+}
+
 /* Just those of the manifest, each once. */
 static enum berth_code check_plugins(const struct berth_module *module, const struct manifest *manifest,
                                      struct berth_error *err)
@@ -298,6 +325,8 @@ static enum berth_code check_plugins(const struct berth_module *module, const st
         if (plugin == NULL)
             return stale(manifest, err, "berth_module lacks the plugin", expected->uri);
         code = check_services(plugin, expected, err);
+        if (code == BERTH_OK)
+            code = check_remotes(plugin, expected, err);
     }
     return code;
 }

@@ -43,3 +43,11 @@ bool manifest_interface_crosses(const struct manifest_plugin *plugin)
             return true;
     return strcmp(plugin->type, BERTH_STORE_TYPE) == 0;
 }
+
+bool manifest_has_remote(const struct manifest_plugin *plugin, const char *interface)
+{
+    for (size_t i = 0; interface != NULL && i < plugin->remote_count; i++)
+        if (strcmp(plugin->remotes[i], interface) == 0)
+            return true;
+    return false;
+}

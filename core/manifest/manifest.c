@@ -27,7 +27,7 @@ static const char *const plugin_keys[] = {
     "type",        "id",        "description", "requires",       "wants",    "services", "transports",
     "carries",     "callbacks", "interface",   "config_version", "renames",  "config",   "protos",
     "skip_unless", "formerly",  "leaves",      "gives_to",       "migrates", "upgrade",  "state",
-    "uses",        "makes",     "activate",    "http_prefix",
+    "uses",        "makes",     "activate",    "http_prefix",    "remote",
 };
 
 /* In the order of enum manifest_callback. */
@@ -274,6 +274,15 @@ static void read_interface(struct reader *reader, const struct config_node *map,
                  "interface: \"%.60s\" is not the name of a C struct such as berth_store", plugin->interface);
 }
 
+static void check_remote(struct reader *reader, const struct config_node *list, size_t i,
+                         const struct manifest_plugin *plugin)
+{
+    if (!manifest_identifier_is_valid(list->items[i]->text))
+        complain(reader, &list->items[i]->mark,
+                 "remote: \"%.60s\" is not the name of a C struct such as berth_image_verifier",
+                 list->items[i]->text);
+}
+
 static void check_proto(struct reader *reader, const struct config_node *list, size_t i,
                         const struct manifest_plugin *plugin)
 {
@@ -382,6 +391,8 @@ static void read_plugin(struct reader *reader, const struct config_node *node, s
     read_uses(reader, node, plugin);
     read_state(reader, node, plugin);
     read_interface(reader, node, plugin);
+    reader_texts(reader, reader_find(node, "remote"), "remote", "an interface under remote", check_remote,
+                 plugin, &plugin->remotes, &plugin->remote_count);
     reader_texts(reader, reader_find(node, "protos"), "protos", "a file under protos", check_proto, plugin,
                  &plugin->protos, &plugin->proto_count);
     section_read(reader, node, plugin);

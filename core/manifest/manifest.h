@@ -172,6 +172,9 @@ struct manifest_plugin {
     uint32_t callbacks;
     /** The tag of the C struct that it offers to others ("berth_store"), or NULL: for the generator. */
     const char *interface;
+    /** Interfaces, its own or another's, that its module can use across processes; see berth/remote.h. */
+    const char *const *remotes;
+    size_t remote_count;
     /**
      * Settings, and environment variables behind "env:": unless all of them are set the plugin is skipped. Of
      * "env:A|B" one is enough.
@@ -296,10 +299,13 @@ void manifest_explain_unset(const char *condition, struct berth_error *ret_sente
  * forbids it. */
 const char *manifest_find_obstacle(const struct manifest_plugin *plugin);
 
-/** Do plugins in processes of their own have the interface of this one? See core/crossing. */
+/** Do plugins in processes of their own have the interface of this one, which runs in the daemon? See
+ * core/crossing. */
 bool manifest_interface_crosses(const struct manifest_plugin *plugin);
 /** Does it answer HTTP requests? They reach it in a process of its own too, below its http_prefix. */
 bool manifest_serves_http(const struct manifest_plugin *plugin);
+/** Does the plugin list an interface under `remote`? */
+bool manifest_has_remote(const struct manifest_plugin *plugin, const char *interface);
 
 uint64_t manifest_hash(const char *text, size_t length);
 

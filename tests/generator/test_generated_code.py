@@ -193,7 +193,7 @@ class GeneratedCode(unittest.TestCase):
         self.assertIn("two.proto: method S/GetURL and method S/GetUrl would both be", done.stderr)
         self.assertIn("rename one of them", done.stderr)
         done = self.protoc("two.proto", what="servce")
-        self.assertIn('unknown word "servce": use service, client, calls and messages', done.stderr)
+        self.assertIn('unknown word "servce": use service, client, calls, interface and messages', done.stderr)
         self.assertEqual([], os.listdir(self.out))
 
     def test_a_person_who_runs_it_is_told_what_it_is(self):

@@ -63,9 +63,15 @@ static void check_isolation(const struct manifest_plugin *plugin, struct check_r
     if (obstacle != NULL)
         check_report_add(report, CHECK_NOTE, "isolation", "%s cannot run in a process of its own: it %s",
                          plugin->uri, obstacle);
+    else if (plugin->interface != NULL && manifest_has_remote(plugin, plugin->interface))
+        check_report_add(report, CHECK_NOTE, "isolation",
+                         "%s can run in a process of its own only if every plugin that uses its interface "
+                         "lists %s under remote",
+                         plugin->uri, plugin->interface);
     else if (plugin->interface != NULL)
         check_report_add(report, CHECK_NOTE, "isolation",
-                         "%s can run in a process of its own only if no other plugin uses its interface",
+                         "%s can run in a process of its own only if no other plugin uses its interface: to "
+                         "cross processes, it must be declared by a .proto, and listed under remote",
                          plugin->uri);
 }
 

@@ -4,6 +4,7 @@
 #define BERTH_SDK_GENERATE_H
 
 #include <stdio.h>
+#include <string.h>
 
 #include <config/text/diagnostics.h>
 #include <core/manifest/manifest.h>
@@ -48,6 +49,15 @@ char *generate_inner_tag(const struct schema *schema, const char *tag, const str
 char *generate_type(const struct schema *schema, const char *tag);
 /** Is it accompanied by a member `has_…`? */
 bool generate_has_presence(const struct schema *schema);
+
+/** How the names of the SDK's own interfaces begin. */
+#define GENERATE_OURS "berth_"
+
+/** Is this interface one of the SDK's, which has a header for its use across processes? */
+static inline bool generate_is_ours(const char *interface)
+{
+    return strncmp(interface, GENERATE_OURS, strlen(GENERATE_OURS)) == 0;
+}
 
 /** The text of a C string without its quotes, in printable ASCII. */
 void generate_write_escaped(FILE *out, const char *text, size_t length);

@@ -191,6 +191,12 @@ static void write_callbacks(FILE *out, const struct generate_plugin *plugin)
                 "struct %s "
                 "%s_interface;\n",
                 plugin->plugin->interface, plugin->plugin->interface, plugin->name);
+    for (size_t i = 0; i < plugin->plugin->remote_count; i++)
+        if (!generate_is_ours(plugin->plugin->remotes[i]))
+            fprintf(out,
+                    "\n/** Of protoc-gen-berth --berth_opt=interface. */\nextern const struct berth_remote "
+                    "%s_remote;\n",
+                    plugin->plugin->remotes[i]);
     fputc('\n', out);
 }
 

@@ -228,10 +228,31 @@ static const struct berth_service *const *read_services(struct module_image *mod
     return services;
 }
 
+/* Their names alone. */
+static const struct berth_remote *const *read_remotes(struct module_image *module, uint64_t address)
+{
+    size_t count = count_pointers(module, address);
+    const struct berth_remote **remotes = add_block(module, count + 1, sizeof(*remotes));
+
+    for (size_t i = 0; remotes != NULL && i < count; i++) {
+        uint64_t at = read_pointer(module, address + i * 8);
+        struct berth_remote *remote = add_block(module, 1, sizeof(*remote));
+
+        if (remote == NULL)
+            return NULL;
+        read_table(module, at, remote, sizeof(remote->size));
+        remote->interface = read_name(module, at + offsetof(struct berth_remote, interface));
+        if (remote->interface == NULL)
+            remote->interface = "";
+        remotes[i] = remote;
+    }
+    return remotes;
+}
+
 static struct berth_plugin *read_plugin(struct module_image *module, uint64_t address)
 {
     struct berth_plugin *plugin = add_block(module, 1, sizeof(*plugin));
-    uint64_t services = read_pointer(module, address + offsetof(struct berth_plugin, services));
+    uint64_t services = read_pointer(module, address + offsetof(struct berth_plugin, services)), remotes;
 
     if (plugin == NULL)
         return NULL;
@@ -240,6 +261,9 @@ static struct berth_plugin *read_plugin(struct module_image *module, uint64_t ad
     plugin->id = read_name(module, address + offsetof(struct berth_plugin, id));
     if (services != 0 && plugin->size >= offsetof(struct berth_plugin, services) + sizeof(plugin->services))
         plugin->services = read_services(module, services);
+    remotes = read_pointer(module, address + offsetof(struct berth_plugin, remote));
+    if (remotes != 0 && plugin->size >= offsetof(struct berth_plugin, remote) + sizeof(plugin->remote))
+        plugin->remote = read_remotes(module, remotes);
     return plugin;
 }
 

@@ -51,12 +51,18 @@ void generate_way_values(struct generate_values *values, const struct generate_w
 bool generate_streams_requests(const struct model_method *method);
 bool generate_streams_replies(const struct model_method *method);
 
-/** The files of a .proto: "x.berth.h", "x.berth.c", "x.client.h", "x.client.c", "x.calls.h", "x.calls.c". */
+/** @return BERTH_OK; BERTH_INVALID_ARGUMENT if a service cannot be an interface, with the reason. */
+enum berth_code generate_interface_check(const struct model *model, struct berth_error *err);
+
+/** The files of a .proto: "x.berth.h", "x.berth.c", "x.client.h", "x.client.c", "x.calls.h", "x.calls.c",
+ * "x.interface.h", "x.interface.c". */
 void generate_service_header(FILE *out, const struct model_file *file);
 void generate_service_source(FILE *out, const struct model_file *file);
 void generate_client_header(FILE *out, const struct model_file *file);
 void generate_client_source(FILE *out, const struct model_file *file);
 void generate_calls_header(FILE *out, const struct model_file *file);
 void generate_calls_source(FILE *out, const struct model_file *file);
+void generate_interface_header(FILE *out, const struct model_file *file);
+void generate_interface_source(FILE *out, const struct model_file *file);
 
 #endif

@@ -20,6 +20,8 @@ static const char help[] =
     "  client    FILE.client.h, FILE.client.c: typed calls on a channel of libberth-rpc\n"
     "  calls     FILE.calls.h, FILE.calls.c: typed calls of a plugin to other services of its\n"
     "            own daemon\n"
+    "  interface FILE.interface.h, FILE.interface.c: for each service an interface between\n"
+    "            plugins, with its stub and skeleton for use across processes\n"
     "  messages  FILE.pb-c.h, FILE.pb-c.c: the messages, written by protobuf-c's protoc-gen-c\n"
     "\n"
     "Default of --berth_opt: service,client. For a file without services, empty files are\n"

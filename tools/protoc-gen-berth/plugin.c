@@ -33,6 +33,8 @@ static const struct output {
     {"client.c", offsetof(struct plugin_options, client), generate_client_source},
     {"calls.h", offsetof(struct plugin_options, calls), generate_calls_header},
     {"calls.c", offsetof(struct plugin_options, calls), generate_calls_source},
+    {"interface.h", offsetof(struct plugin_options, interface), generate_interface_header},
+    {"interface.c", offsetof(struct plugin_options, interface), generate_interface_source},
 };
 
 code_request *plugin_unpack(const void *bytes, size_t length)
@@ -48,10 +50,8 @@ static bool set_option(struct plugin_options *options, const char *word, size_t 
         const char *name;
         bool *option;
     } known[] = {
-        {"service", &options->service},
-        {"client", &options->client},
-        {"calls", &options->calls},
-        {"messages", &options->messages},
+        {"service", &options->service},     {"client", &options->client},     {"calls", &options->calls},
+        {"interface", &options->interface}, {"messages", &options->messages},
     };
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -74,8 +74,8 @@ enum berth_code plugin_options_parse(const char *text, struct plugin_options *re
 
         if (!set_option(&options, text, length))
             return berth_error_set(err, BERTH_INVALID_ARGUMENT,
-                                   "--berth_opt: unknown word \"%.*s\": use service, client, calls and "
-                                   "messages, separated by commas",
+                                   "--berth_opt: unknown word \"%.*s\": use service, client, calls, "
+                                   "interface and messages, separated by commas",
                                    (int)(length < 60 ? length : 60), text);
         if (text[length] == '\0')
             break;
@@ -139,6 +139,8 @@ enum berth_code plugin_generate(const code_request *request, const struct plugin
     struct model model;
     enum berth_code code = model_init(&model, request, err);
 
+    if (code == BERTH_OK && options->interface)
+        code = generate_interface_check(&model, err);
     if (code == BERTH_OK)
         write_response(&model, options, ret_bytes, ret_length);
     model_finish(&model);

@@ -15,6 +15,7 @@ struct plugin_options {
     bool service;
     bool client;
     bool calls;
+    bool interface;
     bool messages;
 };
 

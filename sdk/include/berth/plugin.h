@@ -25,6 +25,7 @@
 #include <berth/error.h>
 #include <berth/inspect.h>
 #include <berth/outgoing.h>
+#include <berth/remote.h>
 #include <berth/router.h>
 #include <berth/settings.h>
 
@@ -370,6 +371,12 @@ struct berth_plugin {
      */
     enum berth_code (*load_state)(const struct berth_host *host, void *instance, uint32_t version,
                                   const void *bytes, size_t length, struct berth_error *err);
+
+    /**
+     * NULL-terminated: how the interfaces listed under `remote` in the manifest are used across processes.
+     * That of the plugin's own `interface` comes first, if it is among them.
+     */
+    const struct berth_remote *const *remote;
 };
 
 /**

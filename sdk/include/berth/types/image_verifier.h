@@ -2,7 +2,8 @@
 /*
  * io.containerd.image-verifier.v1: decides whether an image may be used. A plugin that pulls images asks
  * every instance of the type and uses an image only if all accept it; an error means no. On the loop's
- * thread.
+ * thread. Can be used across processes (berth/remote.h), by plugins that list berth_image_verifier under
+ * `remote`; what `verify` would refuse at once, `done` refuses then.
  */
 #ifndef BERTH_TYPES_IMAGE_VERIFIER_H
 #define BERTH_TYPES_IMAGE_VERIFIER_H
