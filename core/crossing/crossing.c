@@ -27,6 +27,9 @@ static void (*const takers[])(struct crossing *crossing, const struct packet *pa
     [PACKET_EVENTS_CREDIT] = events_take_credit,
     [PACKET_STORE_COMMIT] = store_take,
     [PACKET_METRICS] = metrics_take,
+    [PACKET_REMOTE_CALL] = remote_take,
+    [PACKET_REMOTE_REPLY] = remote_take,
+    [PACKET_REMOTE_CANCEL] = remote_take,
 };
 
 /* What a worker had, by the kinds that keep something for it. */
@@ -50,6 +53,7 @@ void crossing_init(struct crossing *crossing)
     crossing->forward.uri = plugin->uri;
     crossing->forward.on_change = on_forward_change;
     http_init(crossing);
+    remote_init(crossing);
 }
 
 void crossing_finish(struct crossing *crossing)
@@ -61,6 +65,7 @@ void crossing_finish(struct crossing *crossing)
     forward_finish(&crossing->forward);
     http_finish(crossing);
     requests_finish(&crossing->requests);
+    remote_finish(crossing);
 }
 
 void crossing_begin(struct crossing *crossing, const struct berth_host *host)
@@ -68,16 +73,16 @@ void crossing_begin(struct crossing *crossing, const struct berth_host *host)
     metrics_forget(crossing);
     crossing->host = crossing->requests.host = host;
     crossing->requests.channel = crossing->channel;
-    crossing->forward.channel = crossing->channel;
-    crossing->requests.number = crossing->forward.number = crossing->number;
+    crossing->forward.channel = crossing->remote.channel = crossing->channel;
+    crossing->requests.number = crossing->forward.number = crossing->remote.plugin = crossing->number;
 }
 
 static void on_tick(uv_timer_t *timer)
 {
     struct crossing *crossing = CONTAINER_OF(timer, struct crossing, tick);
-    bool logs = log_tick(crossing), reports = conditions_tick(crossing);
+    bool logs = log_tick(crossing), reports = conditions_tick(crossing), calls = remote_tick(crossing);
 
-    if (!logs && !reports)
+    if (!logs && !reports && !calls)
         uv_timer_stop(timer);
 }
 
@@ -135,4 +140,5 @@ void crossing_end(struct crossing *crossing)
     uv_timer_stop(&crossing->tick);
     crossing->refused = 0;
     requests_end(&crossing->requests);
+    remote_end(crossing);
 }

@@ -10,6 +10,7 @@
 #include <berth/plugin.h>
 
 #include <core/manifest/manifest.h>
+#include <core/remote/remote.h>
 #include <core/wire/channel.h>
 
 #include "flood.h"
@@ -73,6 +74,11 @@ struct crossing {
         const uint8_t *bytes;
         size_t left;
     } state;
+    /** Calls of interfaces. What it lists under `remote`, ended by NULL: without stubs, which are in its
+     * worker. */
+    struct remote_wire remote;
+    struct berth_remote *remotes;
+    const struct berth_remote **remote_list;
     /** Changes of stores that have not ended, those of earlier workers included. */
     size_t changes;
     /** The name of its bucket, and how those below begin; "": of all; NULL: the plugin's URI. Borrowed. */
@@ -104,7 +110,7 @@ void crossing_begin(struct crossing *crossing, const struct berth_host *host);
 /** Has the worker anything to do for others? */
 static inline bool crossing_is_busy(const struct crossing *crossing)
 {
-    return crossing->forward.in_flight > 0 || crossing->http.in_flight > 0;
+    return crossing->forward.in_flight > 0 || crossing->http.in_flight > 0 || crossing->remote.count > 0;
 }
 /** Takes one packet of the plugin; breaks the channel if it is of a kind that a worker does not send. */
 void crossing_take(struct crossing *crossing, const struct packet *packet);

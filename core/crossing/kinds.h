@@ -64,4 +64,13 @@ void metrics_end(struct crossing *crossing);
 /** The plugin's close has ended, and the registry may be gone. */
 void metrics_forget(struct crossing *crossing);
 
+/** Allocates, and aborts without memory. */
+void remote_init(struct crossing *crossing);
+void remote_finish(struct crossing *crossing);
+void remote_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+/** @return as conditions_tick. */
+bool remote_tick(struct crossing *crossing);
+/** Afterwards the forward's reason says why no call can begin. */
+void remote_end(struct crossing *crossing);
+
 #endif

@@ -31,11 +31,26 @@ static const struct {
 /* Of every plugin of that type. */
 #define STORE_PREFIX BERTH_STORE_TYPE "."
 
-static bool crosses(const struct berth_ref *ref, enum ask_interface *ret_kind)
+/* The host hands an isolated plugin its own description of such an interface; see core/life/references.c. */
+static const struct berth_remote *find_remote(const struct crossing *crossing, const void *interface)
+{
+    const struct berth_remote *const *remote = crossing->remote_list;
+
+    while (remote != NULL && *remote != NULL && *remote != interface)
+        remote++;
+    return remote != NULL ? *remote : NULL;
+}
+
+static bool crosses(const struct crossing *crossing, const struct berth_ref *ref,
+                    enum ask_interface *ret_kind)
 {
     *ret_kind = ASK_INTERFACE_NONE;
     if (ref->interface == NULL)
         return true;
+    if (find_remote(crossing, ref->interface) != NULL) {
+        *ret_kind = ASK_INTERFACE_REMOTE;
+        return true;
+    }
     for (size_t i = 0; i < sizeof(crossing_interfaces) / sizeof(crossing_interfaces[0]); i++)
         if (strcmp(crossing_interfaces[i].uri, ref->uri) == 0) {
             *ret_kind = crossing_interfaces[i].kind;
@@ -107,7 +122,7 @@ static enum berth_code put_ref(struct crossing *crossing, struct packet_writer *
     enum ask_interface kind;
     uint32_t number;
 
-    if (!crosses(ref, &kind))
+    if (!crosses(crossing, ref, &kind))
         return berth_error_set(err, BERTH_FAILED_PRECONDITION,
                                "%s is isolated and cannot use the interface of %s", crossing->plugin->uri,
                                ref->uri);
@@ -123,6 +138,8 @@ static enum berth_code put_ref(struct crossing *crossing, struct packet_writer *
         put_opt(answer, ref);
     else if (kind == ASK_INTERFACE_STORE)
         put_store(answer, ref);
+    else if (kind == ASK_INTERFACE_REMOTE)
+        packet_put_text(answer, find_remote(crossing, ref->interface)->interface);
     return BERTH_OK;
 }
 

@@ -86,6 +86,7 @@ static void end_plugin(struct inside *inside, enum berth_step step, enum berth_c
     mailbox_close(inside->table.mailbox, false);
     outbound_close(inside, false);
     http_close(inside);
+    remote_close(inside, false);
     metrics_stop(inside);
     send_end(inside, step, code, message);
     inside->is_over = true;
@@ -101,6 +102,7 @@ static void end_step(struct inside *inside, enum berth_code code, void *instance
         inside->instance = instance;
         inside->is_ready = true;
         http_say_handler(inside);
+        remote_serve(inside);
         code = open_services(inside, &error);
         message = code == BERTH_OK ? message : error.message;
     }
@@ -151,6 +153,7 @@ static enum berth_code call_step(struct inside *inside, enum berth_step step, vo
         mailbox_close(inside->table.mailbox, true);
         outbound_close(inside, true);
         http_close(inside);
+        remote_close(inside, true);
         return BERTH_HAS(plugin, close) ? plugin->close(&inside->table, inside->instance, err) : BERTH_OK;
     }
     return BERTH_INTERNAL;
@@ -232,6 +235,9 @@ static void (*const takers[])(struct inside *inside, const struct packet *packet
     [PACKET_EVENT] = events_take,
     [PACKET_EVENTS_ENDED] = events_take_end,
     [PACKET_STORE_COMMITTED] = store_take_committed,
+    [PACKET_REMOTE_CALL] = remote_receive,
+    [PACKET_REMOTE_REPLY] = remote_receive,
+    [PACKET_REMOTE_CANCEL] = remote_receive,
 };
 
 void inside_take(struct inside *inside, const struct packet *packet)
@@ -323,6 +329,7 @@ static struct inside *create(struct process *process, const struct packet *packe
         abort();
     router_observe(inside->router, &(struct router_observer){.context = inside, .on_misuse = on_misuse});
     inside->lines = mailbox_create(&process->mailroom, inside);
+    remote_open(inside);
     fill_table(inside, settings);
     return inside;
 }

@@ -14,6 +14,7 @@
 #include <berth/types/opt.h>
 #include <berth/types/store.h>
 
+#include <core/remote/remote.h>
 #include <core/wire/ask.h>
 #include <sdk/base/container_of.h>
 #include <sdk/calls/outgoing.h>
@@ -49,6 +50,12 @@ struct inside {
         struct request *slots[PACKET_OUTGOING_MAX];
         uint32_t next, generation, in_flight;
     } requests;
+    /** Calls of interfaces: its own, and those to it. */
+    struct remote_wire remote;
+    struct {
+        struct remote_caller caller, server;
+        struct berth_remote_peer *own;
+    } remotes;
     /** Its metrics, and what the daemon has of them. */
     struct {
         uv_timer_t timer;
@@ -146,8 +153,10 @@ struct used_interface {
     /** As its plugin says it; of ASK_INTERFACE_OPT alone. */
     char *bin, *lib;
     char **environment;
-    /** What its functions are called with; the record itself, unless it is a store. */
+    /** What its functions are called with; the record itself, unless it is a store or remote. */
     void *instance;
+    /** Of ASK_INTERFACE_REMOTE: the stub. */
+    const void *stub;
 };
 
 extern const struct berth_opt used_opt;
@@ -167,6 +176,17 @@ void metrics_stop(struct inside *inside);
 void used_fill(struct berth_host *table);
 void events_take(struct inside *inside, const struct packet *packet, struct packet_reader *reader);
 void events_take_end(struct inside *inside, const struct packet *packet, struct packet_reader *reader);
+
+void remote_open(struct inside *inside);
+/** Init has made the instance: its interface can be called. */
+void remote_serve(struct inside *inside);
+void remote_receive(struct inside *inside, const struct packet *packet, struct packet_reader *reader);
+/** @return false if its module has no stub for that interface. */
+bool remote_bind(struct inside *inside, const char *interface, uint32_t number, const void **ret_interface,
+                 void **ret_instance);
+/** Ends the plugin's calls before its close. @param tells  whether it is told; otherwise
+ * nothing is sent for it from here on. */
+void remote_close(struct inside *inside, bool tells);
 
 void conditions_fill(struct berth_host *table);
 void holds_fill(struct berth_host *table);

@@ -54,6 +54,8 @@ static const void *table_of_kind(enum ask_interface kind)
         return &used_store;
     case ASK_INTERFACE_METRICS:
         return &used_metrics;
+    case ASK_INTERFACE_REMOTE:
+        break;
     }
     return NULL;
 }
@@ -132,10 +134,14 @@ static bool read_ref(struct inside *inside, struct packet_reader *reader, struct
         read_opt(used, reader, is_known);
     if (kind == ASK_INTERFACE_STORE && !read_store(used, reader, is_known))
         return false;
-    *ret_ref = (struct berth_ref){.uri = used->uri,
-                                  .interface = table_of_kind(kind),
-                                  .instance = used->instance,
-                                  .generation = used->generation};
+    if (kind == ASK_INTERFACE_REMOTE &&
+        !remote_bind(inside, packet_get_text(reader), number, &used->stub, &used->instance))
+        return false;
+    *ret_ref =
+        (struct berth_ref){.uri = used->uri,
+                           .interface = kind == ASK_INTERFACE_REMOTE ? used->stub : table_of_kind(kind),
+                           .instance = used->instance,
+                           .generation = used->generation};
     return !reader->is_bad;
 }
 

@@ -336,7 +336,7 @@ static void undo_init(struct generation *generation)
 {
     size_t dropped = mailbox_close(generation->host.table.mailbox, false), revoked;
 
-    outgoing_caller_close(&generation->host.caller, false);
+    host_end_calls(&generation->host, false);
     revoked = host_undo(&generation->host);
     if (revoked > 0)
         log_plugin(
@@ -476,7 +476,7 @@ static enum berth_code call_close(struct steps *steps, void **ret_result, struct
 
     /* Posted functions may answer calls, so they run before the calls are ended. */
     mailbox_close(generation->host.table.mailbox, true);
-    outgoing_caller_close(&generation->host.caller, true);
+    host_end_calls(&generation->host, true);
     cut_off(generation);
     return BERTH_HAS(generation->source.table, close)
                ? generation->source.table->close(&generation->host.table, generation->plugin->instance, err)
@@ -810,7 +810,7 @@ void generation_cut_off(struct generation *generation)
     if (generation->host.table.mailbox == NULL)
         return;
     mailbox_close(generation->host.table.mailbox, false);
-    outgoing_caller_close(&generation->host.caller, false);
+    host_end_calls(&generation->host, false);
 }
 
 void generation_destroy(struct generation *generation)

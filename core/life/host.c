@@ -10,6 +10,8 @@
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
 
+#include "references.h"
+
 /* Of exports that plugins cannot publish. */
 #define RESERVED_EXPORT "berth."
 
@@ -73,8 +75,7 @@ static enum berth_code host_get(const struct berth_host *table, const char *uri,
 {
     struct host *host = ON_LOOP(table, "berth_get", err);
 
-    return host != NULL ? registry_fetch(host->registry, host->plugin, uri, ret_ref, err)
-                        : BERTH_FAILED_PRECONDITION;
+    return host != NULL ? references_get(host, uri, ret_ref, err) : BERTH_FAILED_PRECONDITION;
 }
 
 static enum berth_code host_get_single(const struct berth_host *table, const char *type,
@@ -82,8 +83,7 @@ static enum berth_code host_get_single(const struct berth_host *table, const cha
 {
     struct host *host = ON_LOOP(table, "berth_get_single", err);
 
-    return host != NULL ? registry_fetch_single(host->registry, host->plugin, type, ret_ref, err)
-                        : BERTH_FAILED_PRECONDITION;
+    return host != NULL ? references_get_single(host, type, ret_ref, err) : BERTH_FAILED_PRECONDITION;
 }
 
 static enum berth_code host_each(const struct berth_host *table, const char *type,
@@ -92,8 +92,7 @@ static enum berth_code host_each(const struct berth_host *table, const char *typ
 {
     struct host *host = ON_LOOP(table, "berth_each", err);
 
-    return host != NULL ? registry_each(host->registry, host->plugin, type, on_ref, context, err)
-                        : BERTH_FAILED_PRECONDITION;
+    return host != NULL ? references_each(host, type, on_ref, context, err) : BERTH_FAILED_PRECONDITION;
 }
 
 static enum berth_code host_add_export(const struct berth_host *table, const char *key, const char *value)
@@ -369,6 +368,12 @@ void host_init(struct host *host, struct registry_plugin *plugin, const struct h
     outgoing_caller_init(&host->caller, options->outgoings, host->uri, host);
 }
 
+void host_end_calls(struct host *host, bool tells)
+{
+    outgoing_caller_close(&host->caller, tells);
+    remote_caller_close(&host->remote, tells);
+}
+
 void host_forget_interceptors(struct host *host)
 {
     if (host->router != NULL)
@@ -416,6 +421,7 @@ void host_finish(struct host *host)
         listeners_release(host->listeners, host);
     berth_mailbox_release(host->table.mailbox);
     outgoing_caller_finish(&host->caller);
+    remote_caller_finish(&host->remote);
     folder_finish(&host->root);
     folder_finish(&host->state);
     free(host->uri);

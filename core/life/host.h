@@ -8,6 +8,7 @@
 #include <berth/plugin.h>
 
 #include <core/listen/listen.h>
+#include <core/remote/remote.h>
 #include <core/state/state.h>
 #include <sdk/calls/outgoing.h>
 #include <sdk/calls/router.h>
@@ -24,6 +25,8 @@ struct host {
     struct folder root, state;
     /** Its calls of other services. */
     struct outgoing_caller caller;
+    /** Its calls of interfaces of other processes. */
+    struct remote_caller remote;
     /** What the table's names point at: the manifest may be replaced while a plugin keeps them. */
     char *uri, *type, *id;
     /** What the plugin may do in its current step. */
@@ -58,6 +61,11 @@ void host_init(struct host *host, struct registry_plugin *plugin, const struct h
  * and their context are those of the router's observer. */
 void host_observe(struct router *router, void (*on_change)(void *context),
                   void (*on_held)(void *context, const char *service, const char *plugin), void *context);
+/**
+ * Ends the plugin's calls of services and interfaces, and refuses new ones. From the top of the loop.
+ * @param tells  whether it is told, with CANCELLED.
+ */
+void host_end_calls(struct host *host, bool tells);
 /** What it has added is forgotten, and removed if it has joined. */
 void host_forget_interceptors(struct host *host);
 /**

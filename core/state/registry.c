@@ -801,6 +801,14 @@ static const struct registry_plugin *seen_by(const struct registry_plugin *asker
     return asker->is_staged && plugin->next != NULL ? plugin->next : plugin;
 }
 
+const struct registry_plugin *registry_find_seen(const struct registry *registry,
+                                                 const struct registry_plugin *plugin, const char *uri)
+{
+    const struct registry_plugin *found = registry_find(registry, uri);
+
+    return found != NULL ? seen_by(plugin, found) : NULL;
+}
+
 static bool may_have(const struct registry_plugin *asker, const struct registry_plugin *plugin)
 {
     return registry_plugin_is_ready(plugin) && (!plugin->is_closing || asker->is_closing);

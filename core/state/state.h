@@ -197,6 +197,9 @@ bool registry_plugin_is_ready(const struct registry_plugin *plugin);
 /** See berth_get, berth_get_single and berth_each; limited to what `plugin` declared. */
 enum berth_code registry_fetch(struct registry *registry, const struct registry_plugin *plugin,
                                const char *uri, struct berth_ref *ret_ref, struct berth_error *err);
+/** The generation of a plugin that they hand out; NULL: there is no such plugin. */
+const struct registry_plugin *registry_find_seen(const struct registry *registry,
+                                                 const struct registry_plugin *plugin, const char *uri);
 enum berth_code registry_fetch_single(struct registry *registry, const struct registry_plugin *plugin,
                                       const char *type, struct berth_ref *ret_ref, struct berth_error *err);
 enum berth_code registry_each(struct registry *registry, const struct registry_plugin *plugin,

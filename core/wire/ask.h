@@ -66,7 +66,9 @@ enum ask_interface {
     /** Its three limits. */
     ASK_INTERFACE_STORE,
     ASK_INTERFACE_METRICS,
-    ASK_INTERFACE_LAST = ASK_INTERFACE_METRICS,
+    /** One that is called by PACKET_REMOTE_CALL: its name. */
+    ASK_INTERFACE_REMOTE,
+    ASK_INTERFACE_LAST = ASK_INTERFACE_REMOTE,
 };
 
 #endif

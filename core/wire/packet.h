@@ -67,6 +67,13 @@ enum packet_type {
     PACKET_MESSAGE,
     /** As many more bytes of messages are welcome. */
     PACKET_CREDIT,
+    /** A call of an interface (core/remote): its number, that of the provider (to the worker 0: the plugin
+     * itself), the method, the time it may take in milliseconds, the request. */
+    PACKET_REMOTE_CALL,
+    /** Its end: number, code, message, the reply. */
+    PACKET_REMOTE_REPLY,
+    /** It is to end soon: number. */
+    PACKET_REMOTE_CANCEL,
 
     /* To the daemon */
     /** A step has ended, with its code and message. */

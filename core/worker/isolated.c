@@ -917,6 +917,16 @@ const struct berth_isolation *isolated_show(const char *uri, uint64_t generation
     return launched_show(uri);
 }
 
+/* What others call in place of the plugin's own table; NULL: that does not cross. */
+static const void *find_interface(const struct isolated *isolated)
+{
+    const struct manifest_plugin *plugin = isolated->options.plugin;
+
+    if (manifest_serves_http(plugin))
+        return &isolated->crossing.http.handler;
+    return manifest_has_remote(plugin, plugin->interface) ? &isolated->crossing.remote : NULL;
+}
+
 enum berth_code isolated_create(const struct isolated_options *options, struct isolated **ret_isolated,
                                 struct berth_error *err)
 {
@@ -953,11 +963,12 @@ enum berth_code isolated_create(const struct isolated_options *options, struct i
         .serve = (plugin->callbacks & MANIFEST_CALLBACK_SERVE) != 0 ? on_serve : NULL,
         .drain = on_drain,
         .close = on_close,
-        .interface = manifest_serves_http(plugin) ? &isolated->crossing.http.handler : NULL,
+        .interface = find_interface(isolated),
         .services = (const struct berth_service *const *)isolated->crossing.services,
         .reconfigure = (plugin->callbacks & MANIFEST_CALLBACK_RECONFIGURE) != 0 ? on_reconfigure : NULL,
         .save_state = (plugin->callbacks & MANIFEST_CALLBACK_SAVE_STATE) != 0 ? on_save : NULL,
         .load_state = (plugin->callbacks & MANIFEST_CALLBACK_LOAD_STATE) != 0 ? on_load : NULL,
+        .remote = isolated->crossing.remote_list,
     };
     LIST_INSERT_HEAD(&all, isolated, link);
     *ret_isolated = isolated;

@@ -4,22 +4,27 @@
 import os
 import resource
 import shutil
+import signal
 import threading
 import time
 import unittest
+from pathlib import Path
 
 import ask
 import grpc
 from daemon import PATIENCE, Case, run
 from workshop import Plugin
 
+PULLS = "io.containerd.grpc.v1.pulls"
 VERIFIER = "io.containerd.image-verifier.v1.bindir"
 
 # What a plugin that pulls images does: the request is the image's name.
 ASK = """
 #include <stdio.h>
 #include <berth/answer.h>
-#include <berth/types/image_verifier.h>
+#include <berth/types/image_verifier_remote.h>
+
+static const struct berth_remote *const remotes[] = {&berth_image_verifier_remote, NULL};
 
 static struct berth_ref verifier;
 
@@ -69,15 +74,16 @@ class ImageVerifier(Case):
         self.workshop.add_default_modules()
         self.workshop.add("pulls", Plugin(
             "io.containerd.grpc.v1", "pulls", requires=["io.containerd.image-verifier.v1"],
-            yaml="services: {test.Images: {Verify: unary}}", members=".services = services",
+            yaml="remote: [berth_image_verifier]\nservices: {test.Images: {Verify: unary}}",
+            members=".services = services, .remote = remotes",
             init=f'return berth_get(host, "{VERIFIER}", &verifier, err);'), code=ASK)
         self.bin = self.workshop.top / "verifiers"
         self.bin.mkdir(mode=0o755)
         self.begin()
 
-    def begin(self, **settings):
+    def begin(self, isolation=None, **settings):
         settings = {"bin_dir": str(self.bin), **settings}
-        self.workshop.write_config(plugins={VERIFIER: settings})
+        self.workshop.write_config(plugins={VERIFIER: settings}, isolation=isolation or {})
         self.daemon = self.start()
 
     def tearDown(self):
@@ -107,6 +113,30 @@ class ImageVerifier(Case):
         self.verify("docker.io/good")
         self.assertEqual(("PERMISSION_DENIED", "verifier c rejected image (exit code 7): evil"),
                          self.refusal("docker.io/evil"))
+
+    def test_it_is_asked_across_processes(self):
+        for isolated in ([PULLS], [VERIFIER], [PULLS, VERIFIER]):
+            with self.subTest(isolated=isolated):
+                self.assert_stops(self.daemon)
+                self.begin({uri: {} for uri in isolated})
+                self.assertEqual(f"no image verifier binaries found in {self.bin}", self.verify("docker.io/a:1"))
+                self.assertEqual("INVALID_ARGUMENT", self.refusal("")[0])
+        self.assert_stops(self.daemon)
+        self.begin({PULLS: {}})
+        self.add("a", 'case "$2" in *evil*) echo evil; exit 7;; esac; echo "$2 is fine"')
+        self.assertEqual("a => docker.io/a:1 is fine", self.verify("docker.io/a:1"))
+        self.assertEqual(("PERMISSION_DENIED", "verifier a rejected image (exit code 7): evil"), self.refusal("docker.io/evil"))
+
+    def test_no_image_is_accepted_while_an_isolated_verifier_is_down(self):
+        self.assert_stops(self.daemon)
+        self.begin({VERIFIER: {"restart_delay": "30s"}})
+        self.verify("docker.io/a:1")
+        worker, = Path(f"/proc/{self.daemon.pid}/task/{self.daemon.pid}/children").read_text(encoding="ascii").split()
+        os.kill(int(worker), signal.SIGKILL)
+        self.daemon.wait_for_log("degraded")
+        code, reason = self.refusal("docker.io/a:1")
+        self.assertEqual("UNAVAILABLE", code)
+        self.assertIn(f"{VERIFIER}: its process was killed by SIGKILL", reason)
 
     def test_a_verifier_has_the_signals_and_the_open_files_of_any_program(self):
         self.assert_stops(self.daemon)

@@ -84,7 +84,7 @@ class Headers(unittest.TestCase):
             "PLUGIN_MEMBERS", '.size = sizeof(plugin), .type = "io.example.v1", .id = "a", .init = on_init')
         cxx = PLUGIN.replace(
             "PLUGIN_MEMBERS", 'sizeof(struct berth_plugin), "io.example.v1", "a", nullptr, nullptr, on_init, '
-                              "nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr")
+                              "nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr")
         for compiler, (language, standard) in itertools.product(COMPILERS, LANGUAGES):
             with self.subTest(compiler=compiler, standard=standard):
                 self.assert_compiles(compiler, language, standard, c if language == "c" else cxx)

@@ -600,8 +600,9 @@ static void only_calls_reach_a_process_of_its_own(void **state)
     static const struct {
         const char *uri, *reason;
     } cases[] = {
-        {"a.v1.store", "cannot be isolated: it has an interface that b.v1.user uses, and interfaces do not "
-                       "cross processes; remove it from isolation (berthd.yaml:5:3)"},
+        {"a.v1.store",
+         "cannot be isolated: it has an interface that b.v1.user uses, and store does not cross "
+         "processes: it is not listed under remote; remove it from isolation (berthd.yaml:5:3)"},
         {"b.v1.user",
          "cannot be isolated: it requires a.v1, and uses the interface of a.v1.store, which runs "
          "in the daemon; remove it from isolation (berthd.yaml:5:3)"},
@@ -624,6 +625,45 @@ static void only_calls_reach_a_process_of_its_own(void **state)
     assert_int_equal(scene.plan->warning_count, 1);
     assert_string_equal(scene.plan->warnings[0],
                         "d.v1.wishes is isolated and runs without a.v1.store, which it wants");
+}
+
+static void an_interface_crosses_where_both_list_it(void **state)
+{
+    static const struct fake fakes[] = {{.uri = "a.v1.store"},
+                                        {.uri = "b.v1.user", .requirements = {"a.v1"}}};
+    static const char *const listed[] = {"store"};
+    static const struct {
+        const char *uri, *reason;
+        bool provider, user;
+    } cases[] = {
+        {"a.v1.store", NULL, true, true},
+        {"b.v1.user", NULL, true, true},
+        {"a.v1.store",
+         "cannot be isolated: it has an interface that b.v1.user uses, whose manifest does not list store "
+         "under remote; remove it from isolation (berthd.yaml:5:3)",
+         true, false},
+        {"b.v1.user",
+         "cannot be isolated: it requires a.v1, and uses the interface of a.v1.store, which runs in the "
+         "daemon; remove it from isolation (berthd.yaml:5:3)",
+         false, true},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        start_again();
+        isolate(cases[i].uri);
+        for (size_t k = 0; k < sizeof(fakes) / sizeof(fakes[0]); k++)
+            add_fake(&fakes[k]);
+        scene.plugins[0].interface = "store";
+        for (size_t k = 0; k < 2; k++) {
+            scene.plugins[k].remotes = listed;
+            scene.plugins[k].remote_count = k == 0 ? cases[i].provider : cases[i].user;
+        }
+        make_plan(NULL, 0);
+        if (cases[i].reason == NULL)
+            expect_run(cases[i].uri);
+        else
+            expect(cases[i].uri, BERTH_STATE_REJECTED, BERTH_FAILED_PRECONDITION, cases[i].reason);
+    }
 }
 
 static void who_uses_the_daemon_itself_stays_in_it(void **state)
@@ -1017,6 +1057,7 @@ int main(void)
         TEST(the_configuration_widens_the_transports_of_a_service),
         TEST(nothing_is_widened_by_default),
         TEST(only_calls_reach_a_process_of_its_own),
+        cmocka_unit_test(an_interface_crosses_where_both_list_it),
         TEST(who_uses_the_daemon_itself_stays_in_it),
         TEST(who_is_idle_until_it_is_called),
         TEST(a_transport_that_nobody_carries_is_a_warning),

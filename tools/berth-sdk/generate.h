@@ -50,13 +50,11 @@ char *generate_type(const struct schema *schema, const char *tag);
 /** Is it accompanied by a member `has_…`? */
 bool generate_has_presence(const struct schema *schema);
 
-/** How the names of the SDK's own interfaces begin. */
-#define GENERATE_OURS "berth_"
-
-/** Is this interface one of the SDK's, which has a header for its use across processes? */
+/** Is this interface one of the SDK's that has a header for its use across processes:
+ * "berth/types/x_remote.h" for "berth_x"? */
 static inline bool generate_is_ours(const char *interface)
 {
-    return strncmp(interface, GENERATE_OURS, strlen(GENERATE_OURS)) == 0;
+    return strcmp(interface, "berth_image_verifier") == 0;
 }
 
 /** The text of a C string without its quotes, in printable ASCII. */

@@ -211,7 +211,7 @@ static void write_remote_includes(FILE *out, const struct generate_model *model)
             const char *name = model->plugins[i].plugin->remotes[j];
 
             if (generate_is_ours(name) && names_set_add(&written, name, name) == NULL)
-                fprintf(out, "#include <berth/types/%s_remote.h>\n", name + strlen(GENERATE_OURS));
+                fprintf(out, "#include <berth/types/%s_remote.h>\n", name + strlen("berth_"));
         }
     if (written.count > 0)
         fputc('\n', out);
