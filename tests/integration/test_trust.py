@@ -176,6 +176,34 @@ class Trust(Signed):
         self.configure("owner", revoked=[hashlib.sha256(self.module.read_bytes()).hexdigest()])
         self.assert_rejected("this file is revoked at ")
 
+    def test_no_rollback_goes_back_to_what_may_not_run_any_more(self):
+        lock = self.workshop.top / "berth.lock"
+        old = hashlib.sha256(self.module.read_bytes()).hexdigest()
+        # 1.0.0 is not signed, as may be at first.
+        self.configure("owner")
+        daemon = self.start()
+        self.workshop.add("hello", Plugin(TYPE, "hello"), version="1.1.0")
+        self.sign(*sorted(self.workshop.plugins.glob("*.so")), comment="")
+        self.assertEqual(0, daemon.ctl("plugins", "upgrade", self.uri).returncode)
+        self.assertEqual(0, self.berthd("plan", "--config", self.workshop.config, "--lock", str(lock)).returncode)
+        for settings, reason in (({"require": "signature"}, "hello.so: not signed, but trust.require is signature"),
+                                 ({"require": "owner", "revoked": [old]}, "hello.so: this file is revoked at "),
+                                 ({"require": "owner", "lock": str(lock)}, "hello.so: differs from ")):
+            with self.subTest(settings=settings):
+                self.configure(**settings)
+                self.assertEqual(0, daemon.ctl("reload").returncode, daemon.log)
+                for options in ((), ("--keep",), ("--dry-run",)):
+                    done = daemon.ctl("plugins", "rollback", *options, self.uri)
+                    self.assertEqual(1, done.returncode, done.stdout)
+                    self.assertIn("cannot roll back: ", done.stderr)
+                    self.assertIn(reason, done.stderr)
+                self.assertEqual("1.1.0", self.plugins(daemon)[self.uri].message.version)
+        self.configure("owner")
+        self.assertEqual(0, daemon.ctl("reload").returncode)
+        self.assertEqual(0, daemon.ctl("plugins", "rollback", self.uri).returncode)
+        self.assertEqual("1.0.0", self.plugins(daemon)[self.uri].message.version)
+        self.assert_stops(daemon)
+
     def test_a_symlink_is_judged_by_the_file_it_leads_to(self):
         self.configure()
         target = self.module.rename(self.module.with_name("hello-1.0.0.bin"))

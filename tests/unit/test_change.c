@@ -19,6 +19,12 @@
 #define GREETER                                                                                              \
     "{module: greeter, version: 1.0.0, plugins: [{type: io.x.grpc.v1, id: greeter, upgrade: beside,\n"       \
     " services: {hello.Greeter: {SayHello: unary}}, config: {word: {type: string, default: a}}}]}"
+/* Two plugins of one module, in two versions. */
+#define PAIR_OF(version)                                                                                     \
+    "{module: pair, version: " version ", plugins: [{type: io.x.pair.v1, id: a, upgrade: beside},\n"         \
+    " {type: io.x.pair.v1, id: b, upgrade: handover}]}"
+#define PAIR PAIR_OF("1.0.0")
+#define NEW_PAIR PAIR_OF("1.1.0")
 #define SERVER                                                                                               \
     "{module: server, version: 1.0.0, plugins: [{type: io.x.server.v1, id: grpc, callbacks: [serve],\n"      \
     " wants: [io.x.grpc.v1]}]}"
@@ -331,6 +337,93 @@ static const struct test_case cases[] = {
                  "            handover: calls wait while the old one drains\n"
                  "warning: io.x.v1.a: m 0.9.0 does not read version 3 of its state, which is dropped\n"
                  "1 of 1 plugin would change\n"},
+    {"a rollback moves the module to what it was, and leaves the rest to a reload",
+     {STORE, EVENTS, NAMES, LEASES, NEW_PAIR, SERVER, NULL},
+     "",
+     {STORE, EVENTS, NAMES, LEASES, PAIR, SERVER, NULL},
+     PLUGINS SET("io.x.event.v1.exchange", "burst: 2"),
+     .kind = CHANGE_ROLLBACK_PLUGINS,
+     .subjects = {"io.x.pair.v1.a"},
+     .expected = "upgrade     io.x.pair.v1.a: pair 1.0.0 replaces 1.1.0\n"
+                 "upgrade     io.x.pair.v1.b: pair 1.0.0 replaces 1.1.0\n"
+                 "            handover: calls wait while the old one drains\n"
+                 "warning: 1 other plugin changed too, such as io.x.event.v1.exchange; run `berthctl reload` "
+                 "to apply that\n"
+                 "2 of 7 plugins would change\n"},
+    {"a rollback to what runs is refused",
+     {ALL},
+     "",
+     {ALL},
+     "",
+     .kind = CHANGE_ROLLBACK_PLUGINS,
+     .subjects = {"io.x.grpc.v1.greeter"},
+     .expected = "refused: io.x.grpc.v1.greeter already runs the previous version: greeter 1.0.0\n"},
+    {"a rollback to what may not run is refused",
+     {NEW_PAIR, NULL},
+     "",
+     {PAIR, NULL},
+     "disabled_plugins: [io.x.pair.v1.a]\n",
+     .kind = CHANGE_ROLLBACK_PLUGINS,
+     .subjects = {"io.x.pair.v1.a"},
+     .expected = "refused: cannot roll back io.x.pair.v1.a: it is disabled: listed in disabled_plugins at "
+                 "new:1:20\n"},
+    {"a rollback whose version does not read the state",
+     {"{module: m, version: 1.1.0, plugins: [{type: io.x.v1, id: a, upgrade: handover, callbacks: "
+      "[save_state, load_state], state: {writes: 3}}]}",
+      NULL},
+     "",
+     {"{module: m, version: 1.0.0, plugins: [{type: io.x.v1, id: a, upgrade: handover, callbacks: "
+      "[save_state, load_state], state: {writes: 2}}]}",
+      NULL},
+     "",
+     .kind = CHANGE_ROLLBACK_PLUGINS,
+     .subjects = {"io.x.v1.a"},
+     .expected = "upgrade     io.x.v1.a: m 1.0.0 replaces 1.1.0\n"
+                 "            not possible: io.x.v1.a: m 1.0.0 does not read version 3 of its state, which "
+                 "1.1.0 writes; restart berthd, or add --force to drop the state\n"
+                 "1 of 1 plugin would change\n"},
+    {"an undo takes back what was done, and nothing else",
+     {STORE, EVENTS, NAMES, LEASES, NEW_PAIR, SERVER, NULL},
+     PLUGINS SET("io.x.event.v1.exchange", "burst: 2"),
+     {STORE, EVENTS, NAMES, LEASES, PAIR, SERVER, NULL},
+     "",
+     .kind = CHANGE_UNDO,
+     .subjects = {"io.x.pair.v1.a", "io.x.pair.v1.b"},
+     .expected = "upgrade     io.x.pair.v1.a: pair 1.0.0 replaces 1.1.0\n"
+                 "upgrade     io.x.pair.v1.b: pair 1.0.0 replaces 1.1.0\n"
+                 "            handover: calls wait while the old one drains\n"
+                 "2 of 7 plugins would change\n"},
+    {"an undo restarts with earlier settings who would not take the new ones in place, with its users",
+     {ALL},
+     PLUGINS SET("io.x.event.v1.exchange", "burst: 2"),
+     {ALL},
+     "",
+     .kind = CHANGE_UNDO,
+     .subjects = {"io.x.event.v1.exchange"},
+     .unwilling = "io.x.event.v1.exchange",
+     .expected = "restart     io.x.event.v1.exchange: burst was reset to its default (was set at old:2:35), "
+                 "which it does not take in place\n"
+                 "restart     io.x.service.v1.names: it uses the interface of io.x.event.v1.exchange\n"
+                 "restart     io.x.service.v1.leases: it uses the interface of io.x.service.v1.names\n"
+                 "            exclusive: calls wait; expected pause: 6 ms\n"
+                 "3 of 6 plugins would change\n"},
+    {"an undo stops what was started and starts what was stopped",
+     {STORE, EVENTS, GREETER, NULL},
+     "disabled_plugins: [io.x.store.v1.lmdb]\n",
+     {STORE, EVENTS, GREETER, NULL},
+     "disabled_plugins: [io.x.grpc.v1.greeter]\n",
+     .kind = CHANGE_UNDO,
+     .subjects = {"io.x.grpc.v1.greeter", "io.x.store.v1.lmdb"},
+     .expected = "stop        io.x.grpc.v1.greeter: disabled: listed in disabled_plugins at new:1:20\n"
+                 "start       io.x.store.v1.lmdb: store 1.0.0\n"
+                 "2 of 3 plugins would change\n"},
+    {"an undo in which nothing was done changes nothing",
+     {STORE, GREETER, NULL},
+     PLUGINS SET("io.x.grpc.v1.greeter", "word: b"),
+     {STORE, GREETER, NULL},
+     "",
+     .kind = CHANGE_UNDO,
+     .expected = "0 of 2 plugins would change\n"},
     {"a service that goes over another transport",
      {GREETER, NULL},
      "",
