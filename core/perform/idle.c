@@ -17,12 +17,11 @@ static bool is_vacant(const struct router *router, const struct plan_entry *entr
            router_find_owner(router, service) == NULL;
 }
 
-void idle_hold(struct router *router, const struct plan_entry *entry)
+void idle_hold(struct router *router, const struct plan *plan, const struct plan_entry *entry)
 {
     for (size_t i = 0; i < entry->plugin->service_count; i++)
-        if (is_vacant(router, entry, entry->services[i].name) &&
-            !router_is_held(router, entry->services[i].name))
-            router_hold(router, entry->services[i].name, SIZE_MAX);
+        if (is_vacant(router, entry, entry->services[i].name))
+            router_hold(router, entry->services[i].name, plan->max_waiting);
 }
 
 void idle_refuse(struct router *router, const struct plan_entry *entry, const char *reason)
@@ -96,7 +95,7 @@ void idle_declare(struct router *router, const struct registry *registry)
             idle_refuse(router, entry, reason);
         } else if (plugin->state == BERTH_STATE_IDLE) {
             declare(router, plan, entry);
-            idle_hold(router, entry);
+            idle_hold(router, plan, entry);
         }
     }
 }

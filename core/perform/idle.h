@@ -14,9 +14,9 @@ void idle_declare(struct router *router, const struct registry *registry);
 /**
  * Has calls of one plugin wait, from now on, until it is ready or has failed; each within its own deadline.
  *
- * @param entry  borrowed until this returns.
+ * @param entry  of the plan; borrowed until this returns.
  */
-void idle_hold(struct router *router, const struct plan_entry *entry);
+void idle_hold(struct router *router, const struct plan *plan, const struct plan_entry *entry);
 /**
  * Refuses calls of one plugin that does not run, and those that wait, with BERTH_UNAVAILABLE.
  *

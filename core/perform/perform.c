@@ -819,7 +819,7 @@ bool perform_is_changing(const struct perform *perform)
 
 void perform_hold_calls(struct perform *perform, const struct plan_entry *entry)
 {
-    idle_hold(perform->options.host.router, entry);
+    idle_hold(perform->options.host.router, registry_plan(registry_of(perform)), entry);
 }
 
 void perform_refuse_calls(struct perform *perform, const struct plan_entry *entry, const char *reason)

@@ -9,6 +9,7 @@ struct plan *plan_create(const struct catalog *catalog, const struct settings_pl
     struct plan_build build = {.settings = settings, .memory = memory, .plan = &memory->plan};
     int32_t max_level;
 
+    memory->plan.max_waiting = settings->max_waiting;
     plan_build_collect(&build, catalog);
     plan_rules_apply(&build);
     plan_isolation_apply(&build);

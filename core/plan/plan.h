@@ -94,6 +94,8 @@ struct plan {
     struct plan_entry *entries;
     size_t count;
     size_t run_count;
+    /** How many calls may wait for one plugin to start. */
+    size_t max_waiting;
     /** Sorted by name. */
     struct plan_type *types;
     size_t type_count;

@@ -70,12 +70,42 @@ static bool will_newly_wait_for_a_call(const struct asked *asked, const struct p
     return entry->starts_on_call && (place == PLAN_NONE || !before->entries[place].starts_on_call);
 }
 
+static bool is_one_of(const struct berth_strings *strings, const char *string)
+{
+    for (size_t i = 0; i < strings->count; i++)
+        if (strcmp(strings->items[i], string) == 0)
+            return true;
+    return false;
+}
+
+/* One that is idle has no generation that could stop, but its calls are refused from here on. */
+static bool stops_idle(const struct asked *asked, const struct change_step *step)
+{
+    const struct plan *before = asked->before->plan;
+    size_t place = plan_find(before, step->uri);
+
+    return asked->request.kind == BERTH_CHANGE_STOP && step->action == CHANGE_KEEP && step->from == NULL &&
+           place != PLAN_NONE && before->entries[place].starts_on_call &&
+           is_one_of(&asked->stopped, step->uri) && !is_one_of(&asked->stopped_before, step->uri);
+}
+
 static void copy_applied(struct asked *asked, const struct change *change)
 {
     const struct plan *plan = asked->survey->plan;
-    const char **lines =
-        config_arena_allocate(&asked->arena, (change->daemon_count + plan->run_count) * sizeof(*lines));
+    const char **lines = config_arena_allocate(
+        &asked->arena, (change->daemon_count + change->step_count + plan->run_count) * sizeof(*lines));
     size_t count = 0;
+
+    for (size_t i = 0; i < change->step_count; i++) {
+        char *line;
+
+        if (!stops_idle(asked, &change->steps[i]))
+            continue;
+        line = memory_format("%s was idle; its calls are refused until `berthctl plugins start %s`",
+                             change->steps[i].uri, change->steps[i].uri);
+        lines[count++] = asked_copy_text(asked, line);
+        free(line);
+    }
 
     for (size_t i = 0; i < plan->run_count; i++) {
         const struct plan_entry *entry = &plan->entries[i];
@@ -98,12 +128,36 @@ static void copy_applied(struct asked *asked, const struct change *change)
     asked->report.applied = (struct berth_strings){lines, count};
 }
 
+/* Also of what was asked for although it is so already. */
+static void copy_warnings(struct asked *asked, const struct change *change)
+{
+    const char **lines =
+        config_arena_allocate(&asked->arena, (change->warning_count + change->step_count) * sizeof(*lines));
+    bool is_simple = asked->request.kind == BERTH_CHANGE_START || asked->request.kind == BERTH_CHANGE_STOP;
+    size_t count = 0;
+
+    for (size_t i = 0; i < change->warning_count; i++)
+        lines[count++] = asked_copy_text(asked, change->warnings[i]);
+    for (size_t i = 0; i < change->step_count && is_simple && change->code == BERTH_OK; i++) {
+        const struct change_step *step = &change->steps[i];
+        char *line;
+
+        if (step->action != CHANGE_KEEP || step->reason == NULL || stops_idle(asked, step) ||
+            !asked_has_subject(asked, step->uri))
+            continue;
+        line = memory_format("%s: %s", step->uri, step->reason);
+        lines[count++] = asked_copy_text(asked, line);
+        free(line);
+    }
+    asked->report.warnings = (struct berth_strings){lines, count};
+}
+
 void answer_change(struct asked *asked, const struct change *change)
 {
     asked->report.code = change->code;
     asked->report.message = asked_copy_text(asked, change->refusal);
     asked->report.plugin_count = change->step_count;
-    asked->report.warnings = asked_copy_texts(asked, change->warnings, change->warning_count);
+    copy_warnings(asked, change);
     if (change->code != BERTH_OK)
         return;
     copy_steps(asked, change);

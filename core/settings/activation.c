@@ -34,7 +34,11 @@ const struct schema settings_activation_schema = {
                         FIELDS(FIELD(.kind = SCHEMA_ENUM, .name = "activate", .index = 0,
                                      CHOICES("start", "call")),
                                FIELD(.kind = SCHEMA_DURATION, .name = "idle_after", .index = 1,
-                                     .has_min = true, .min = 0, .has_max = true, .max = IDLE_AFTER_MAX))))),
+                                     .has_min = true, .min = 0, .has_max = true, .max = IDLE_AFTER_MAX)))),
+        FIELD(.kind = SCHEMA_INT, .name = "max_waiting", .index = 3,
+              .doc = "Maximum number of calls that wait for one plugin to start; others end with "
+                     "RESOURCE_EXHAUSTED.",
+              .default_ = WORD("10000"), .has_min = true, .min = 1, .has_max = true, .max = 1000000000)),
 };
 
 /* "io.example.v1.a: call" becomes "io.example.v1.a: {activate: call}". */
@@ -107,6 +111,7 @@ void settings_fill_activation(struct settings *settings)
     plan->starts_on_call = strcmp(by_default->string, "call") == 0;
     plan->starts_on_call_mark = by_default->mark;
     plan->idle_after_ns = (uint64_t)find(settings, section, "idle_after")->integer;
+    plan->max_waiting = (size_t)find(settings, section, "max_waiting")->integer;
     /* One may be wrong where errors are forgiven. */
     for (size_t i = 0; i < map->count; i++)
         if (map->items[i]->kind == BERTH_VALUE_MAP)

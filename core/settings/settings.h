@@ -112,6 +112,8 @@ struct settings_plan {
     size_t activation_count;
     /** How long nothing may have called what was started by a call until it is stopped; 0: it is not. */
     uint64_t idle_after_ns;
+    /** How many calls may wait for one plugin to start. */
+    size_t max_waiting;
     const struct settings_uri *disabled;
     size_t disabled_count;
     /** Service -> URI of the plugin that exports it, where several could. */

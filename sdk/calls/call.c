@@ -241,13 +241,32 @@ static void take_half_close(struct call *call)
     }
 }
 
-static void refuse(struct call *call, const char *format, size_t number)
+static void refuse(struct call *call, const char *format)
 {
     const struct route *route = call->method->route;
     char message[BERTH_ERROR_MAX];
 
-    snprintf(message, sizeof(message), format, route->service, route->plugin, number);
+    snprintf(message, sizeof(message), format, route->service, route->plugin);
     call_decide(call, BERTH_UNAVAILABLE, message, NULL, 0);
+}
+
+/* Too many calls wait for the plugin already. */
+static void refuse_to_wait(struct call *call)
+{
+    const struct route *route = call->method->route;
+    char message[BERTH_ERROR_MAX];
+
+    snprintf(message, sizeof(message),
+             "service %s: plugin %s is starting and %zu calls are already waiting for it; retry later",
+             route->service, route->plugin, route->max_held);
+    call_decide(call, BERTH_RESOURCE_EXHAUSTED, message, NULL, 0);
+}
+
+/* Most have one service, so that its own queue tells; those of a plugin whose others wait too are counted. */
+static bool has_room(const struct route *route)
+{
+    return route->max_held == SIZE_MAX ||
+           (route->held_count < route->max_held && route_count_waiting(route) < route->max_held);
 }
 
 /* Does the live instance have the method as it was when the call began? */
@@ -266,7 +285,7 @@ static void start(struct call *call)
     bool half_closed = call->half_closed;
 
     if (!is_served(call)) {
-        refuse(call, "service %s: plugin %s was replaced by a version without this method", 0);
+        refuse(call, "service %s: plugin %s was replaced by a version without this method");
         return;
     }
     binding_pin(binding);
@@ -292,9 +311,8 @@ static void wait_in_queue(struct call *call)
     const struct router_observer *observer = &call->calls->observer;
     struct route *route = call->method->route;
 
-    if (route->held_count >= route->max_held) {
-        refuse(call, "service %s: plugin %s is starting and %zu calls are already waiting; retry later",
-               route->held_count);
+    if (!has_room(route)) {
+        refuse_to_wait(call);
         return;
     }
     call->wait = CALL_WAITS_FOR_ROUTE;
@@ -318,13 +336,13 @@ static void bind_to_route(struct call *call)
         wait_in_queue(call);
         break;
     case ROUTE_DECLARED:
-        refuse(call, "service %s is unavailable: plugin %s has not started", 0);
+        refuse(call, "service %s is unavailable: plugin %s has not started");
         break;
     case ROUTE_GONE:
         call_decide(call, route->code, route->reason, NULL, 0);
         break;
     case ROUTE_REMOVED:
-        refuse(call, "service %s of plugin %s was removed", 0);
+        refuse(call, "service %s of plugin %s was removed");
         break;
     }
 }

@@ -312,10 +312,24 @@ enum berth_code routes_declare(struct routes *routes, const struct router_servic
     if (route == NULL)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "out of memory for the methods of %s",
                                service->name);
+    route->routes = routes;
     code = route_redeclare(routes, route, service, err);
     if (code == BERTH_OK)
         route->state = ROUTE_DECLARED;
     return code;
+}
+
+size_t route_count_waiting(const struct route *route)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < route->routes->count; i++) {
+        const struct route *other = route->routes->items[i];
+
+        if (other->held_count > 0 && strcmp(other->plugin, route->plugin) == 0)
+            count += other->held_count;
+    }
+    return count;
 }
 
 struct route *routes_find(const struct routes *routes, const char *service)

@@ -83,10 +83,11 @@ struct route {
     /** ROUTE_GONE: the error for callers. */
     enum berth_code code;
     char *reason;
-    /** ROUTE_HELD: the waiting calls, oldest first. */
+    /** ROUTE_HELD: the waiting calls, oldest first, and how many may wait for the plugin. */
     TAILQ_HEAD(, call) held;
     size_t held_count;
     size_t max_held;
+    struct routes *routes;
 };
 
 /** All routes, in the order they were first declared, and where each path leads. */
@@ -107,6 +108,8 @@ enum berth_code routes_declare(struct routes *routes, const struct router_servic
 /** Its methods, transports and plugin are those of `service` from here on. BERTH_RESOURCE_EXHAUSTED. */
 enum berth_code route_redeclare(struct routes *routes, struct route *route,
                                 const struct router_service *service, struct berth_error *err);
+/** How many calls wait for held routes of the plugin that has this one. */
+size_t route_count_waiting(const struct route *route);
 /** NULL if there is none, or if it was removed. */
 struct route *routes_find(const struct routes *routes, const char *service);
 /** Only one that is offered. If the service has a method "*", that is any, up to ROUTE_STRAYS_MAX. */

@@ -176,7 +176,12 @@ enum berth_code router_switch(struct router *router, const struct router_switch 
 /** Declares a service by its table and makes it live, for services without another description. */
 enum berth_code router_provide(struct router *router, const char *plugin, const struct berth_service *table,
                                void *instance, struct berth_error *err);
-/** Makes new calls wait, up to `max_calls` of them and each within its deadline; more are rejected. */
+/**
+ * Makes new calls wait, each within its deadline.
+ *
+ * @param max_calls  how many may wait for all services of the plugin; others are refused with
+ *                   BERTH_RESOURCE_EXHAUSTED. SIZE_MAX: any number.
+ */
 void router_hold(struct router *router, const char *service, size_t max_calls);
 /** Do new calls wait? */
 bool router_is_held(const struct router *router, const char *service);

@@ -217,6 +217,28 @@ class Started(Activated):
         self.assertEqual("ready", self.state_of(daemon, GREETER))
         self.assert_stops(daemon)
 
+    def test_who_asks_the_daemon_never_waits_for_the_plugin_that_answers(self):
+        daemon = self.begin({"default": "call"})
+        self.assertTrue(self.is_mapped(daemon, "introspection"))
+        listed = self.plugins(daemon)
+        for uri in ("io.containerd.grpc.v1.introspection", "io.containerd.service.v1.introspection-service"):
+            self.assertEqual("ready", listed[uri].state)
+        # A default is what nobody has decided otherwise.
+        self.configure({"default": "call", "plugins": {"io.containerd.grpc.v1.introspection": "call"}})
+        plan = self.berthd("plan", "--config", self.workshop.config)
+        self.assertRegex(plan.stdout, r"on call +io\.containerd\.grpc\.v1\.introspection ")
+
+    def test_calls_that_wait_are_bounded_for_each_plugin(self):
+        self.set_mode("slow 500")
+        daemon = self.begin({"max_waiting": 4})
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(self.do, daemon, b"%d" % i) for i in range(8)]
+        errors = [each.exception() for each in asked if each.exception() is not None]
+        self.assertEqual(4, len(errors), errors)
+        for error in errors:
+            self.assertEqual(grpc.StatusCode.RESOURCE_EXHAUSTED, error.code())
+            self.assertIn(f"plugin {LAZY} is starting and 4 calls are already waiting for it; retry later", error.details())
+
     def test_its_services_are_healthy(self):
         daemon = self.begin()
         request = health_pb2.HealthCheckRequest(service="test.Lazy")
@@ -457,8 +479,14 @@ class Changed(Activated):
 
     def test_what_an_operator_stops_is_not_started_by_calls(self):
         daemon = self.begin()
+        said = f"apply       {LAZY} was idle; its calls are refused until `berthctl plugins start {LAZY}`\n"
+        self.assertIn(said, daemon.ctl("plugins", "stop", "--dry-run", LAZY).stdout)
         done = daemon.ctl("plugins", "stop", LAZY)
         self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn(said, done.stdout)
+        again = daemon.ctl("plugins", "stop", LAZY)
+        self.assertRegex(again.stdout, r"^0 of \d+ plugins changed\n$")
+        self.assertIn(f"warning: {LAZY}: it is not running\n", again.stderr)
         code, details = self.error_of(daemon)
         self.assertEqual(grpc.StatusCode.UNAVAILABLE, code)
         self.assertIn("stopped on request", details)

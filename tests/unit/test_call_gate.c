@@ -55,8 +55,8 @@ static void held_calls_wait_for_the_next_generation(void **state)
     assert_non_null(open_with(&other, "/test.Echo/Both"));
     assert_null(open_with(&third, "/test.Echo/Both"));
     assert_events(
-        "paused paused finish(UNAVAILABLE: service test.Echo: plugin io.test.v1.echo is starting and "
-        "2 calls are already waiting; retry later) ");
+        "paused paused finish(RESOURCE_EXHAUSTED: service test.Echo: plugin io.test.v1.echo is starting and "
+        "2 calls are already waiting for it; retry later) ");
     other.resume_with = "late";
     set_live(&second);
     assert_events("start resumed start resumed message(late) sent(pong) finish(OK) end(OK) ");

@@ -263,6 +263,7 @@ static void a_plugins_activation_is_a_word_or_a_map(void **state)
     assert_true(plan->starts_on_call);
     assert_int_equal(plan->starts_on_call_mark.line, 2);
     assert_int_equal(plan->idle_after_ns, 300000000000);
+    assert_int_equal(plan->max_waiting, 10000);
     found = settings_find_activation(plan, "io.containerd.grpc.v1.greeter");
     assert_non_null(found);
     assert_true(found->is_decided && !found->on_call && !found->has_idle_after);
