@@ -11,7 +11,8 @@
 
 #include <core/wire/peer.h>
 
-/* What a handler may have queued, over all calls, before its messages are refused. */
+/* What may be queued for the daemon before the process waits for it, which reads whenever it can; and how
+ * much more than it has welcomed one call may send before it is refused. */
 #define QUEUED_MAX (32u << 20)
 #define SLOTS_MAX 65536u
 /* A key and a value: two lengths and the NULs behind them. */
@@ -112,11 +113,13 @@ static enum berth_code on_send(struct berth_stream *stream, const void *message,
                  PACKET_MESSAGE_MAX);
         return BERTH_RESOURCE_EXHAUSTED;
     }
-    if (channel_queued(stream->served->channel) > QUEUED_MAX) {
+    if (stream->window < -(int64_t)QUEUED_MAX) {
         snprintf(stream->refusal, sizeof(stream->refusal),
-                 "more than %u MiB are queued for the daemon: wait for on_writable", QUEUED_MAX >> 20);
+                 "more than %u MiB are queued for the caller: wait for on_writable", QUEUED_MAX >> 20);
         return BERTH_RESOURCE_EXHAUSTED;
     }
+    if (channel_queued(stream->served->channel) > QUEUED_MAX)
+        channel_send_all(stream->served->channel);
     writer = begin(stream, PACKET_MESSAGE, 0);
     packet_put_raw(writer, message, length);
     packet_end(writer);

@@ -2,6 +2,7 @@
 """A berthd with the interoperability module, that listens in every way; and the programs that call it."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -48,6 +49,8 @@ class Target:
 
 
 SERVER_TCP = "io.containerd.server.v1.grpc-tcp"
+# With BERTH_TEST_ISOLATED the services run in a process of their own, and clients must not notice.
+ISOLATION = {"isolation": {"io.containerd.grpc.v1.interop": {}}} if os.environ.get("BERTH_TEST_ISOLATED") else {}
 
 
 class Berthd:
@@ -81,10 +84,10 @@ class Berthd:
             if self.security == "mtls":
                 files["tls_ca"] = "../ca.pem"
             self.servers = {**self.servers, SERVER_TCP: files}
-        if self.servers:
+        if self.servers or ISOLATION:
             more = self.workshop.top / "conf.d" / "servers.yaml"
             more.parent.mkdir(mode=0o755)
-            more.write_text(json.dumps({"plugins": self.servers}), encoding="utf-8")
+            more.write_text(json.dumps({"plugins": self.servers, **ISOLATION}), encoding="utf-8")
 
     def unix_target(self):
         path = self.workshop.state / "berth.sock"
