@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "filter.h"
+#include "keeper.h"
 #include "landlock.h"
 #include "namespaces.h"
 
@@ -125,13 +126,24 @@ static enum berth_code die_with(pid_t parent, struct berth_error *err)
     return BERTH_OK;
 }
 
+struct rights {
+    const struct sandbox_wanted *wanted;
+    const struct sandbox_kernel *kernel;
+};
+
+static enum berth_code weaken(const void *context, struct berth_error *err)
+{
+    const struct rights *rights = context;
+    enum berth_code code = change_user(rights->wanted, rights->kernel, err);
+
+    return code == BERTH_OK ? drop_capabilities(err) : code;
+}
+
 static enum berth_code confine(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
                                int ruleset, pid_t parent, int report, struct berth_error *err)
 {
-    enum berth_code code = change_user(wanted, kernel, err);
+    enum berth_code code = weaken(&(struct rights){wanted, kernel}, err);
 
-    if (code == BERTH_OK)
-        code = drop_capabilities(err);
     if (code == BERTH_OK)
         code = die_with(parent, err);
     /* Nobody of the same user may trace it. */
@@ -163,6 +175,10 @@ enum berth_code sandbox_apply(const struct sandbox_wanted *wanted, const struct 
     /* Paths are opened as the daemon: the user it changes to may be unable to reach them. */
     if (sandbox_has_namespaces(wanted, kernel))
         code = namespaces_enter(wanted, kernel, err);
+    if (code == BERTH_OK && sandbox_has_pid_namespace(wanted, kernel)) {
+        code = keeper_enter(parent, weaken, &(struct rights){wanted, kernel}, err);
+        parent = KEEPER_INIT;
+    }
     if (code == BERTH_OK && kernel->landlock_abi > 0)
         code = landlock_create(wanted, kernel->landlock_abi, &ruleset, err);
     if (code == BERTH_OK)

@@ -119,6 +119,26 @@ bool sandbox_has_namespaces(const struct sandbox_wanted *wanted, const struct sa
     return kernel->can_make_namespaces && !(kernel->needs_user_namespace && sets_user(wanted, kernel));
 }
 
+bool sandbox_has_pid_namespace(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel)
+{
+    return wanted->allows_processes && sandbox_has_namespaces(wanted, kernel);
+}
+
+/* A control group ends with all that is in it. */
+static void judge_lifetime(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
+                           struct sandbox_item *item)
+{
+    if (!wanted->allows_processes)
+        say(item, SANDBOX_KEPT, "ends with the daemon");
+    else if (sandbox_has_pid_namespace(wanted, kernel) || kernel->group_limits != 0)
+        say(item, SANDBOX_KEPT, "ends with the daemon, and all processes that it has created with it");
+    else
+        say(item, SANDBOX_MISSING,
+            "ends with the daemon, but processes that it has created may go on: needs namespaces or a "
+            "delegated "
+            "control group");
+}
+
 static void judge_namespaces(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel,
                              struct sandbox_item *items)
 {
@@ -127,8 +147,11 @@ static void judge_namespaces(const struct sandbox_wanted *wanted, const struct s
             "only the listed paths exist; /proc and the rest do not");
         if (sandbox_lists_root(wanted))
             say(&items[SANDBOX_FILE_SYSTEM], SANDBOX_OPEN, "the whole file system is listed under files");
-        say(&items[SANDBOX_NAMESPACES], SANDBOX_KEPT, "has its own IPC%s",
-            wanted->network == SANDBOX_NETWORK_NONE ? " and network namespaces" : " namespace");
+        say(&items[SANDBOX_NAMESPACES], SANDBOX_KEPT, "has its own %sIPC%s",
+            wanted->allows_processes ? "PID and " : "",
+            wanted->network == SANDBOX_NETWORK_NONE ? " and network namespaces"
+            : wanted->allows_processes              ? " namespaces"
+                                                    : " namespace");
         return;
     }
     for (size_t i = SANDBOX_FILE_SYSTEM; i <= SANDBOX_NAMESPACES; i++)
@@ -362,7 +385,7 @@ void sandbox_judge(const struct sandbox_wanted *wanted, const struct sandbox_ker
     judge_memory(wanted, kernel, &items[SANDBOX_MEMORY]);
     judge_tasks(wanted, kernel, &items[SANDBOX_TASKS]);
     judge_cpu(wanted, kernel, &items[SANDBOX_CPU]);
-    say(&items[SANDBOX_LIFETIME], SANDBOX_KEPT, "ends with the daemon");
+    judge_lifetime(wanted, kernel, &items[SANDBOX_LIFETIME]);
     judge_undoing(wanted, kernel, items);
     ret_report->exposure = 0;
     ret_report->missing_count = 0;

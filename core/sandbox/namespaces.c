@@ -111,7 +111,8 @@ bool namespaces_probe(bool with_user)
     int status;
 
     if (child == 0)
-        _exit(leave_namespaces(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET, with_user) == 0 && make_root() == 0
+        _exit(leave_namespaces(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWPID, with_user) == 0 &&
+                      make_root() == 0
                   ? 0
                   : 1);
     if (child < 0)
@@ -245,6 +246,7 @@ enum berth_code namespaces_enter(const struct sandbox_wanted *wanted, const stru
                                  struct berth_error *err)
 {
     int flags = (sandbox_lists_root(wanted) ? 0 : CLONE_NEWNS) | CLONE_NEWIPC |
+                (sandbox_has_pid_namespace(wanted, kernel) ? CLONE_NEWPID : 0) |
                 (wanted->network == SANDBOX_NETWORK_NONE ? CLONE_NEWNET : 0);
     int error = leave_namespaces(flags, kernel->needs_user_namespace);
     enum berth_code code;

@@ -137,6 +137,8 @@ void sandbox_judge(const struct sandbox_wanted *wanted, const struct sandbox_ker
 bool sandbox_lists_root(const struct sandbox_wanted *wanted);
 /** Can it have namespaces of its own? */
 bool sandbox_has_namespaces(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel);
+/** Can it have a PID namespace? Only who may create processes needs one. */
+bool sandbox_has_pid_namespace(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel);
 /** Does it need to change modes of files by their paths, or are these of another user than the daemon's? */
 bool sandbox_allows_modes(const struct sandbox_wanted *wanted, const struct sandbox_kernel *kernel);
 

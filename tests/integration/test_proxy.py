@@ -379,7 +379,7 @@ class Programs(Proxied):
 
 
 CONFINED = """
-import concurrent.futures, ctypes, errno, os, socket
+import concurrent.futures, ctypes, errno, os, signal, socket
 import grpc
 
 def try_to(word):
@@ -394,6 +394,9 @@ def try_to(word):
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     if word == "fork":
         os.fork() or os._exit(0)
+    if word == "linger" and os.fork() == 0:
+        while True:
+            signal.pause()
     if word == "exec":
         os.execv("/bin/true", ["true"])
     if word == "signal":
@@ -451,6 +454,17 @@ class Confined(Proxied):
         (child,) = self.children()
         self.assert_stops(self.daemon)
         self.assertFalse(os.path.exists(f"/proc/{child}"))
+
+    def test_what_it_starts_ends_with_it(self):
+        self.confine(processes=True)
+        self.daemon = self.start()
+        self.wait_for(lambda: self.exports()["connected"] == "true")
+        self.assertEqual("done", self.attempt("linger"))
+        program = str(self.workshop.top / "program.py")
+        self.assertNotEqual("", run("pgrep", "-f", program).stdout)
+        self.assert_stops(self.daemon)
+        # Killed by then, if not yet gone.
+        self.wait_for(lambda: run("pgrep", "-f", program).stdout == "")
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root")
     def test_it_runs_as_another_user_which_has_its_folders(self):

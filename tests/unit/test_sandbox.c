@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -470,6 +471,31 @@ static int run_thread(void)
     return error != 0 ? error : pthread_join(thread, NULL);
 }
 
+static int be_in_a_namespace(void)
+{
+    return getpid() == 2 && getppid() == 1 ? 42 : 1;
+}
+
+static int abort_itself(void)
+{
+    return raise(SIGABRT);
+}
+
+/* Its own end is not that of its child, which holds standard output open. */
+static int leave_a_child(void)
+{
+    if (fork() == 0)
+        for (;;)
+            pause();
+    return 7;
+}
+
+static int wait_with_a_child(void)
+{
+    leave_a_child();
+    return pause();
+}
+
 /* 10 GiB, in pieces that are touched. */
 static int take_memory(void)
 {
@@ -807,6 +833,75 @@ static void another_user_cannot_become_root_again(void **state)
     assert_refused(&wanted, become_root);
 }
 
+/* Starts an attempt that has a pipe as its standard output. */
+static pid_t start_with_pipe(const struct sandbox_wanted *wanted, int (*attempt)(void), int *ret_output)
+{
+    pid_t parent = getpid(), child;
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    child = fork();
+    if (child == 0) {
+        struct berth_error error;
+
+        alarm(20);
+        dup2(ends[1], STDOUT_FILENO);
+        _exit(sandbox_apply(wanted, &kernel, parent, -1, &error) == BERTH_OK &&
+                      write(STDOUT_FILENO, "x", 1) == 1
+                  ? attempt()
+                  : NOT_APPLIED);
+    }
+    close(ends[1]);
+    *ret_output = ends[0];
+    return child;
+}
+
+/* It does not read an end while a process has the other one. */
+static void assert_all_are_gone(int output)
+{
+    struct pollfd poller = {.fd = output, .events = POLLIN};
+    char byte;
+
+    assert_int_equal(poll(&poller, 1, 10000), 1);
+    assert_int_equal(read(output, &byte, 1), 0);
+    close(output);
+}
+
+static void processes_of_its_own_end_with_it(void **state)
+{
+    const struct sandbox_wanted wanted = {.allows_processes = true};
+    int output, status;
+    pid_t child;
+    char byte;
+
+    if (!sandbox_has_pid_namespace(&wanted, &kernel))
+        skip();
+    assert_int_equal(attempt_in(&wanted, be_in_a_namespace), 42);
+    child = start_with_pipe(&wanted, leave_a_child, &output);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    assert_int_equal(read(output, &byte, 1), 1);
+    assert_all_are_gone(output);
+    /* As the daemon ends it. */
+    child = start_with_pipe(&wanted, wait_with_a_child, &output);
+    assert_int_equal(read(output, &byte, 1), 1);
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_all_are_gone(output);
+}
+
+static void the_signal_that_ends_it_in_a_namespace_is_told(void **state)
+{
+    const struct sandbox_wanted wanted = {.allows_processes = true};
+    int output, status;
+    pid_t child = start_with_pipe(&wanted, abort_itself, &output);
+
+    assert_int_equal(waitpid(child, &status, 0), child);
+    close(output);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
 static void a_fork_bomb_does_not_go_off(void **state)
 {
     need_filters();
@@ -1070,6 +1165,8 @@ int main(void)
         cmocka_unit_test(calls_that_change_the_system_are_refused),
         cmocka_unit_test(no_capability_is_left),
         cmocka_unit_test(another_user_cannot_become_root_again),
+        cmocka_unit_test(processes_of_its_own_end_with_it),
+        cmocka_unit_test(the_signal_that_ends_it_in_a_namespace_is_told),
         cmocka_unit_test(a_fork_bomb_does_not_go_off),
         cmocka_unit_test(threads_are_created_and_bounded),
         cmocka_unit_test(memory_is_bounded),
