@@ -6,6 +6,9 @@
  */
 #include "references.h"
 
+#include <core/base/running.h>
+#include <sdk/base/container_of.h>
+
 static const struct berth_remote *find_remote(const struct registry_plugin *plugin, const char *interface)
 {
     return plugin->table != NULL && BERTH_HAS(plugin->table, remote)
@@ -17,6 +20,17 @@ static const struct berth_remote *find_remote(const struct registry_plugin *plug
 static bool is_isolated(const struct berth_remote *remote)
 {
     return remote != NULL && remote->serve == NULL;
+}
+
+/* What comes of a call is charged to the plugin that made it. */
+static void enter(struct remote_caller *caller)
+{
+    running_enter(CONTAINER_OF(caller, struct host, remote)->plugin->running, RUNNING_CALLBACK, NULL);
+}
+
+static void leave(struct remote_caller *caller)
+{
+    running_leave();
 }
 
 static enum berth_code connect_ref(struct host *host, struct berth_ref *ref, struct berth_error *err)
@@ -34,7 +48,8 @@ static enum berth_code connect_ref(struct host *host, struct berth_ref *ref, str
                                "%s is isolated, and %s cannot use %s across processes: its manifest does not "
                                "list it under remote",
                                ref->uri, host->table.uri, interface);
-    host->remote.running = host->plugin->running;
+    host->remote.enter = enter;
+    host->remote.leave = leave;
     host->remote.is_worker = is_isolated(own);
     if (is_isolated(theirs))
         peer = remote_caller_peer(&host->remote, (struct remote_wire *)(uintptr_t)ref->interface, 0);

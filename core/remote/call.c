@@ -14,11 +14,13 @@ uint64_t remote_due(uint32_t timeout_ms)
 void remote_call_end(struct remote_call *call, enum berth_code code, const char *message, const void *bytes,
                      size_t length)
 {
-    struct running_plugin *running = call->caller->running;
+    struct remote_caller *caller = call->caller;
 
     LIST_REMOVE(call, link);
-    running_enter(running, RUNNING_CALLBACK, NULL);
+    if (caller->enter != NULL)
+        caller->enter(caller);
     call->on_end(call->context, code, bytes, length, message);
-    running_leave();
+    if (caller->leave != NULL)
+        caller->leave(caller);
     free(call);
 }

@@ -17,7 +17,6 @@
 
 #include <berth/plugin.h>
 
-#include <core/base/running.h>
 #include <core/wire/channel.h>
 
 /** Bytes that may wait in a channel before calls and replies are refused. */
@@ -30,8 +29,9 @@ struct remote_served;
 
 /** Whoever makes calls by stubs: one plugin. Embedded; zero-initialise. */
 struct remote_caller {
-    /** To whom its callbacks are charged; NULL: to nobody. */
-    struct running_plugin *running;
+    /** Around each callback of its stubs; may be NULL. */
+    void (*enter)(struct remote_caller *caller);
+    void (*leave)(struct remote_caller *caller);
     LIST_HEAD(, remote_peer) peers;
     LIST_HEAD(, remote_local) locals;
     LIST_HEAD(, remote_call) calls;

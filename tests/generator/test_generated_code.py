@@ -172,6 +172,31 @@ class GeneratedCode(unittest.TestCase):
         done = run("gcc", *WARNINGS, "-fsyntax-only", "wrong.c", cwd=self.out)
         self.assertNotEqual(0, done.returncode)
 
+    def test_interfaces_between_plugins_compile_everywhere(self):
+        self.write({"a-b/Words.proto": """
+            syntax = "proto3";
+            package Foo_bar.v1;
+            message M { string s = 1; }
+            // What ends a comment: */
+            service Words { rpc class(M) returns (M); rpc GetURL(M) returns (M); }
+            service Others { rpc New(M) returns (M); }
+            """, "silent.proto": PROTOS["silent.proto"]})
+        self.assertEqual("", self.protoc("a-b/Words.proto", "silent.proto", what="messages,interface").stderr)
+        for compiler, language, standard in LANGUAGES:
+            if shutil.which(compiler):
+                with self.subTest(compiler=compiler, standard=standard):
+                    self.must(compiler, *WARNINGS, "-x", language, f"-std={standard}", "-fsyntax-only",
+                              "a-b/Words.interface.c", "silent.interface.c")
+
+    def test_what_cannot_be_an_interface_is_refused_by_name(self):
+        for rpcs, told in (("rpc One(M) returns (stream M);", "bad.proto: S/One streams, but the methods of an interface have one request"),
+                           ("rpc Cancel(M) returns (M);", "bad.proto: S/Cancel has the name of a member that every interface has"),
+                           ("", "bad.proto: service S has no methods, so it makes no interface")):
+            self.write({"bad.proto": f'syntax = "proto3"; message M {{}} service S {{ {rpcs} }}'})
+            done = self.protoc("bad.proto", what="interface")
+            self.assertNotEqual(0, done.returncode)
+            self.assertIn(told, done.stderr)
+
     def test_the_same_protos_give_the_same_bytes(self):
         self.generate()
         first = {path: path.read_bytes() for path in self.out.rglob("*") if path.is_file()}
