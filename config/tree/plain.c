@@ -11,9 +11,12 @@
  */
 #include "readers.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <berth/utf8.h>
+
+#include <sdk/base/memory.h>
 
 /* Of a map; more are compared with one another by libyaml's reader, which sorts them. */
 #define KEYS_MAX 256
@@ -154,14 +157,28 @@ static struct config_node *add_scalar(struct plain *plain, const struct scalar *
     return node;
 }
 
+/* The text between quotes, without the character that escapes the next one. A text of the tree may be that of
+ * other nodes too, so it is not written to. */
+static const char *add_unescaped(struct plain *plain, const char *begin, size_t *length, char escape)
+{
+    char *copy = memory_allocate(*length + 1, 1), *to = copy;
+    const char *text;
+
+    for (const char *from = begin; from < begin + *length; *to++ = *from++)
+        from += *from == escape;
+    *length = (size_t)(to - copy);
+    text = config_tree_add_text(plain->tree, copy, *length);
+    free(copy);
+    return text;
+}
+
 /* In quotes, on one line. Of escapes only those of the quote and of the backslash itself. */
 static bool read_quoted(struct plain *plain, struct scalar *ret_scalar)
 {
     struct scalar scalar = {.mark = mark_here(plain)};
     char quote = *plain->at++;
     const char *begin = plain->at;
-    bool is_copied = false;
-    char *copy, *to;
+    bool is_escaped = false;
 
     for (; look(plain, 0) != quote || (quote == '\'' && look(plain, 1) == quote); plain->at++) {
         if (look(plain, 0) == '\n')
@@ -169,20 +186,13 @@ static bool read_quoted(struct plain *plain, struct scalar *ret_scalar)
         if (quote == '"' && look(plain, 0) == '\\' && look(plain, 1) != '"' && look(plain, 1) != '\\')
             return false;
         if (look(plain, 0) == quote || (quote == '"' && look(plain, 0) == '\\')) {
-            is_copied = true;
+            is_escaped = true;
             plain->at++;
         }
     }
     scalar.length = (size_t)(plain->at++ - begin);
-    scalar.text = config_tree_add_text(plain->tree, begin, scalar.length);
-    if (is_copied) {
-        to = copy = (char *)scalar.text;
-        for (const char *from = copy; *from != '\0'; *to++ = *from++)
-            if (*from == (quote == '"' ? '\\' : '\''))
-                from++;
-        *to = '\0';
-        scalar.length = (size_t)(to - copy);
-    }
+    scalar.text = is_escaped ? add_unescaped(plain, begin, &scalar.length, quote == '"' ? '\\' : '\'')
+                             : config_tree_add_text(plain->tree, begin, scalar.length);
     *ret_scalar = scalar;
     return true;
 }

@@ -333,12 +333,70 @@ static void check_libraries(struct reader *reader, struct manifest *manifest, co
     }
 }
 
+/* What follows from one file alone. */
+struct found {
+    struct trust_seal seal;
+    /* NULL, with the code and the reason. */
+    struct manifest *manifest;
+    struct config_diagnostics diagnostics;
+    enum berth_code code;
+    char *reason;
+};
+
+static void drop_found(void *context)
+{
+    struct found *found = context;
+
+    trust_seal_finish(&found->seal);
+    manifest_destroy(found->manifest);
+    config_diagnostics_finish(&found->diagnostics);
+    free(found->reason);
+    free(found);
+}
+
+static enum berth_code check_trust(struct trust *trust, const struct scan_file *file, const void *bytes,
+                                   size_t length, struct trust_seal *ret_seal, struct berth_error *err)
+{
+    if (trust == NULL)
+        return BERTH_OK;
+    if (file->pin != NULL)
+        return trust_check_earlier(trust, file->path, bytes, length, file->pin->signature, ret_seal, err);
+    return trust_check_file(trust, file->path, bytes, length, ret_seal, err);
+}
+
+/* Nothing reads the bytes before they are trusted. From any thread. */
+static void *read_found(void *context, const struct scan_file *file, const void *bytes, size_t length)
+{
+    const struct reader *reader = context;
+    struct found *found = memory_allocate(1, sizeof(*found));
+    struct berth_error err;
+    size_t text_length;
+    char *text;
+
+    found->diagnostics.forgives_unknown = true;
+    found->code = check_trust(reader->trust, file, bytes, length, &found->seal, &err);
+    if (found->code == BERTH_OK)
+        found->code = note_find(bytes, length, file->path, &text, &text_length, &err);
+    if (found->code != BERTH_OK) {
+        found->reason = memory_copy(err.message);
+        return found;
+    }
+    found->manifest = manifest_parse(file->shown, text, text_length, &found->diagnostics);
+    free(text);
+    if (found->manifest == NULL) {
+        found->code = BERTH_INVALID_ARGUMENT;
+        found->reason = reason_of(&found->diagnostics);
+    }
+    return found;
+}
+
 /* Takes over the manifest, unless its file may not run for what it says. */
-static enum berth_code add_found(struct reader *reader, const struct scan_file *file,
-                                 struct manifest *manifest, struct trust_seal *seal, const void *bytes,
-                                 size_t length, char **ret_reason)
+static enum berth_code add_found(struct reader *reader, const struct scan_file *file, struct found *found,
+                                 const void *bytes, size_t length, char **ret_reason)
 {
     struct catalog *catalog = reader->catalog;
+    struct manifest *manifest = found->manifest;
+    struct trust_seal *seal = &found->seal;
     enum berth_code code = BERTH_OK;
     struct berth_error err;
 
@@ -346,9 +404,9 @@ static enum berth_code add_found(struct reader *reader, const struct scan_file *
         code = trust_check_module(reader->trust, file->path, seal, manifest->module, manifest->version, &err);
     if (code != BERTH_OK) {
         *ret_reason = memory_copy(err.message);
-        manifest_destroy(manifest);
         return code;
     }
+    found->manifest = NULL;
     manifest->is_verified = seal->state == TRUST_SIGNED;
     manifest->signer = take(&seal->key_id);
     manifest->signer_comment = take(&seal->comment);
@@ -361,57 +419,25 @@ static enum berth_code add_found(struct reader *reader, const struct scan_file *
     return BERTH_OK;
 }
 
-static enum berth_code parse_note(struct reader *reader, const struct scan_file *file,
-                                  struct trust_seal *seal, const void *bytes, size_t length,
-                                  char **ret_reason)
-{
-    struct config_diagnostics diagnostics = {.forgives_unknown = true};
-    struct manifest *manifest;
-    struct berth_error err;
-    size_t text_length;
-    char *text;
-    enum berth_code code = note_find(bytes, length, file->path, &text, &text_length, &err);
-
-    if (code != BERTH_OK) {
-        *ret_reason = memory_copy(err.message);
-        return code;
-    }
-    manifest = manifest_parse(file->shown, text, text_length, &diagnostics);
-    free(text);
-    if (manifest != NULL) {
-        warn_of_ignored(reader, &diagnostics);
-        code = add_found(reader, file, manifest, seal, bytes, length, ret_reason);
-    } else {
-        *ret_reason = reason_of(&diagnostics);
-        code = BERTH_INVALID_ARGUMENT;
-    }
-    config_diagnostics_finish(&diagnostics);
-    return code;
-}
-
-/* Nothing reads the bytes before they are trusted. */
-static enum berth_code read_manifest(void *context, const struct scan_file *file, const void *bytes,
-                                     size_t length, char **ret_reason)
+/* What also depends on the files before it. */
+static enum berth_code take_found(void *context, const struct scan_file *file, const void *bytes,
+                                  size_t length, void *read, char **ret_reason)
 {
     struct reader *reader = context;
-    struct trust_seal seal = {0};
-    struct berth_error err;
-    enum berth_code code = BERTH_OK;
+    struct found *found = read;
+    enum berth_code code = found->code;
 
-    if (reader->trust != NULL && file->pin != NULL)
-        code =
-            trust_check_earlier(reader->trust, file->path, bytes, length, file->pin->signature, &seal, &err);
-    else if (reader->trust != NULL)
-        code = trust_check_file(reader->trust, file->path, bytes, length, &seal, &err);
-    if (code != BERTH_OK)
-        *ret_reason = memory_copy(err.message);
-    else
-        code = parse_note(reader, file, &seal, bytes, length, ret_reason);
+    if (code == BERTH_OK) {
+        warn_of_ignored(reader, &found->diagnostics);
+        code = add_found(reader, file, found, bytes, length, ret_reason);
+    } else {
+        *ret_reason = take(&found->reason);
+    }
     /* An ordinary library is nothing that runs, but a module may bring it along. */
     if (code == BERTH_NOT_FOUND && reader->trust != NULL && trust_needs_libraries(reader->trust) &&
         find_library(reader->catalog, file->path) == NULL)
-        add_library(reader->catalog, file->path, &seal);
-    trust_seal_finish(&seal);
+        add_library(reader->catalog, file->path, &found->seal);
+    drop_found(found);
     return code;
 }
 
@@ -472,17 +498,19 @@ void catalog_read(const char *const *directories, size_t count, struct trust *tr
     const struct manifest **used;
     struct reader reader = {
         .trust = trust, .scan = ret_scan, .catalog = ret_catalog, .finder = library_finder_create(true)};
+    const struct scan_reader files = {
+        .read = read_found, .take = take_found, .drop = drop_found, .context = &reader};
     const struct scan_rules rules = {
         .needs_owner = trust == NULL || trust_needs_owner(trust),
-        .needs_copy = trust != NULL && trust_needs_copy(trust),
         .pins = fallback != NULL ? fallback->pins : NULL,
         .pin_count = fallback != NULL ? fallback->pin_count : 0,
+        .is_cancelled = fallback != NULL ? fallback->is_cancelled : NULL,
     };
 
     *ret_catalog = (struct catalog){0};
     if (!rules.needs_owner)
         library_finder_trust_all(reader.finder);
-    scan_directories(directories, count, &rules, read_manifest, &reader, ret_scan);
+    scan_directories(directories, count, &rules, &files, ret_scan);
     if (reader.warnings > ALL_WARNINGS_MAX)
         scan_warn(ret_scan, "and %zu more warnings about manifests", reader.warnings - ALL_WARNINGS_MAX);
     library_finder_destroy(reader.finder);

@@ -3,6 +3,7 @@
 #ifndef CORE_MANIFEST_MANIFEST_H
 #define CORE_MANIFEST_MANIFEST_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -380,6 +381,8 @@ struct catalog_fallback {
     /** Files whose earlier content counts instead; borrowed for the length of the call. */
     struct scan_pin *pins;
     size_t pin_count;
+    /** Once it is set, nothing more is read, and what was found is not all there is. May be NULL. */
+    const atomic_bool *is_cancelled;
 };
 
 /**

@@ -25,7 +25,7 @@ void *content_read(int fd, size_t *ret_length)
     char *bytes;
 
     if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size == 0 ||
-        (size_t)status.st_size > SCAN_COPY_MAX || (bytes = malloc((size_t)status.st_size)) == NULL)
+        (size_t)status.st_size > SCAN_FILE_MAX || (bytes = malloc((size_t)status.st_size)) == NULL)
         return NULL;
     while (done < (size_t)status.st_size) {
         ssize_t got = pread(fd, bytes + done, (size_t)status.st_size - done, (off_t)done);

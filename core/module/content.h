@@ -11,7 +11,7 @@
 /** For reading it; symlinks are not followed, and nothing blocks. @return -1, and errno. */
 int content_open(const char *path);
 /**
- * Reads a regular file of 1 to SCAN_COPY_MAX bytes.
+ * Reads a regular file of 1 to SCAN_FILE_MAX bytes.
  *
  * @return malloced; NULL: it is another kind of file, it shrank meanwhile, or there is no memory.
  */

@@ -48,6 +48,8 @@ struct perform {
     /* The queue; its first is the one at work, if `is_busy`. */
     struct requests requests;
     bool is_busy;
+    /* The first still gathers what it needs; it has begun. */
+    bool is_gathering, has_begun;
     struct perform_work work;
     /* The group at work, and the first that is not. */
     struct exchange *exchange;
@@ -292,7 +294,7 @@ static void answer(struct perform *perform, enum berth_code code, const char *me
     }
     perform->is_undoing = false;
     TAILQ_REMOVE(&perform->requests, request, link);
-    perform->is_busy = false;
+    perform->is_busy = perform->is_gathering = perform->has_begun = false;
     exchange_destroy(perform->exchange);
     perform->exchange = NULL;
     if (perform->options.host.listeners != NULL)
@@ -464,6 +466,15 @@ static bool begin_next_group(struct perform *perform)
     return true;
 }
 
+/* A request has its turn, and may need time to gather what it begins with. */
+static void give_turn(struct perform *perform)
+{
+    struct perform_request *request = TAILQ_FIRST(&perform->requests);
+
+    perform->is_busy = true;
+    perform->is_gathering = request->gather != NULL && request->gather(request);
+}
+
 /* Asks what is to be done. @return is there anything? Otherwise the request is answered. */
 static bool begin_request(struct perform *perform)
 {
@@ -472,7 +483,7 @@ static bool begin_request(struct perform *perform)
     enum berth_code code;
 
     perform->work = (struct perform_work){0};
-    perform->is_busy = true;
+    perform->has_begun = true;
     perform->next_group = 0;
     code = request->begin(request, perform->unwilling, perform->unwilling_count, &perform->work, &error);
     perform->unwilling_count = 0;
@@ -526,7 +537,9 @@ static void change_some(struct perform *perform)
 {
     if (TAILQ_EMPTY(&perform->requests))
         return;
-    if (!perform->is_busy && !begin_request(perform))
+    if (!perform->is_busy)
+        give_turn(perform);
+    if (perform->is_gathering || (!perform->has_begun && !begin_request(perform)))
         return;
     for (;;) {
         if (perform->exchange != NULL) {
@@ -558,6 +571,12 @@ void perform_ask(struct perform *perform, struct perform_request *request)
         return;
     }
     TAILQ_INSERT_TAIL(&perform->requests, request, link);
+    wake(perform);
+}
+
+void perform_go_on(struct perform *perform)
+{
+    perform->is_gathering = false;
     wake(perform);
 }
 

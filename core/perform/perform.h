@@ -105,7 +105,14 @@ struct perform_work {
 /** A change that is asked for. Embedded by whoever asks, who keeps it until on_done. */
 struct perform_request {
     /**
-     * Its turn has come: compares what runs with what is wanted. Called again if plugins refused to take
+     * Its turn has come: gathers what `begin` needs. May be NULL.
+     *
+     * @return false: it has all of it. true: it calls perform_go_on once it has, from the loop's thread, and
+     *         the loop turns meanwhile. on_done without begin: it was given up, and nothing is to follow.
+     */
+    bool (*gather)(struct perform_request *request);
+    /**
+     * After that: compares what runs with what is wanted. Called again if plugins refused to take
      * their settings in place, with their URIs.
      *
      * @return BERTH_OK with the work, which may have nothing to do; an error with its sentence: on_done
@@ -132,6 +139,8 @@ struct perform_request {
  * daemon stops.
  */
 void perform_ask(struct perform *perform, struct perform_request *request);
+/** The first request of the queue has gathered what it needs. */
+void perform_go_on(struct perform *perform);
 
 /** Is a change under way? */
 bool perform_is_changing(const struct perform *perform);

@@ -33,8 +33,13 @@ struct asked {
     struct berth_change_start start;
     struct berth_change_report report;
     bool is_done;
-    /** Once its turn has come: what is wanted, what the daemon ran by, and the comparison. */
-    struct survey *survey, *before;
+    /** Once its turn has come: what the daemon ran by, what is wanted, and the comparison. */
+    struct survey *before, *survey;
+    /** Could the daemon start with that survey? If not, the problems of the report say why. */
+    bool is_good;
+    /** Why it cannot even be compared. */
+    enum berth_code code;
+    struct berth_error err;
     struct change *change;
     /** What undoes it, where it is atomic and has failed. */
     struct change *back;
@@ -59,6 +64,8 @@ struct asked {
 /** In the order of their numbers. */
 TAILQ_HEAD(asked_list, asked);
 
+struct look;
+
 /** Everything here belongs to the loop's thread. */
 struct reload {
     struct reload_options options;
@@ -67,6 +74,9 @@ struct reload {
     /** Active while somebody waits. */
     uv_timer_t patience;
     uint64_t last_number;
+    /** Whoever reads configuration and files at present, and how its thread tells that it has; or NULL. */
+    struct look *look;
+    uv_async_t looked;
     /** In the order of their numbers: those that are done, the oldest first, then the others. */
     struct asked_list all;
     size_t waiting, kept;

@@ -127,7 +127,26 @@ static enum berth_code refuse_part(const struct change *change, struct berth_err
     return BERTH_OK;
 }
 
-/* Its turn has come; or plugins would not take their settings in place. */
+/* Its turn has come. @return does it go on reading files? */
+static bool gather(struct perform_request *request)
+{
+    struct asked *asked = CONTAINER_OF(request, struct asked, perform);
+    struct reload *reload = asked->reload;
+
+    asked->begun_ns = uv_hrtime();
+    asked->before = survey_hold(reload_newest(reload));
+    find_stopped(reload, asked);
+    asked->code = pins_find(reload, asked, &asked->err);
+    if (asked->code != BERTH_OK)
+        return false;
+    if (asked_reads_files(asked))
+        return look_begin(reload, asked);
+    asked->survey = survey_derive(asked->before, asked->stopped.items, asked->stopped.count);
+    asked->is_good = true;
+    return false;
+}
+
+/* It has a survey; or plugins would not take their settings in place. */
 static enum berth_code begin(struct perform_request *request, const char *const *unwilling,
                              size_t unwilling_count, struct perform_work *ret_work, struct berth_error *err)
 {
@@ -135,20 +154,14 @@ static enum berth_code begin(struct perform_request *request, const char *const 
     struct reload *reload = asked->reload;
     enum berth_code code;
 
-    if (asked->survey == NULL) {
-        asked->begun_ns = uv_hrtime();
-        asked->before = survey_hold(reload_newest(reload));
-        find_stopped(reload, asked);
-        code = pins_find(reload, asked, err);
-        if (code != BERTH_OK)
-            return code;
-        if (!asked_reads_files(asked))
-            asked->survey = survey_derive(asked->before, asked->stopped.items, asked->stopped.count);
-        else if (!look_again(reload, asked))
-            return refuse_for_problems(asked, err);
-        if (asked->refusal != NULL)
-            return berth_error_set(err, BERTH_FAILED_PRECONDITION, "cannot roll back: %s", asked->refusal);
+    if (asked->code != BERTH_OK) {
+        *err = asked->err;
+        return asked->code;
     }
+    if (!asked->is_good)
+        return refuse_for_problems(asked, err);
+    if (asked->refusal != NULL)
+        return berth_error_set(err, BERTH_FAILED_PRECONDITION, "cannot roll back: %s", asked->refusal);
     change_destroy(asked->change);
     asked->change = compare_asked(reload, asked, unwilling, unwilling_count);
     answer_change(asked, asked->change);
@@ -250,6 +263,7 @@ static void on_done(struct perform_request *request, const struct perform_report
     struct reload *reload = asked->reload;
     size_t done;
 
+    look_cancel(reload, asked);
     answer_outcome(asked, report, &done);
     answer_log(asked, done);
     if (asked->change != NULL && !asked->request.is_dry_run)
@@ -352,7 +366,8 @@ static uint64_t ask(struct reload *reload, const struct berth_change_request *re
     asked_copy_request(asked, request);
     asked->report = (struct berth_change_report){
         .size = sizeof(asked->report), .number = ++reload->last_number, .is_dry_run = request->is_dry_run};
-    asked->perform = (struct perform_request){.begin = begin, .undo = undo, .on_done = on_done};
+    asked->perform =
+        (struct perform_request){.gather = gather, .begin = begin, .undo = undo, .on_done = on_done};
     TAILQ_INSERT_TAIL(&reload->all, asked, link);
     if (reload->waiting++ == 0 && !request->is_dry_run)
         reload->options.on_work(reload->options.context, true);
@@ -450,6 +465,7 @@ struct reload *reload_create(const struct reload_options *options)
     /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
     uv_timer_start(&reload->patience, on_patience_over, 0, 0);
     uv_timer_stop(&reload->patience);
+    look_init(reload);
     surveys_add(&reload->surveys, options->survey);
     reload->root = memory_copy(options->survey->settings->root);
     options->inspect->reload = reload;
@@ -500,6 +516,7 @@ void reload_close(struct reload *reload)
 {
     uv_close((uv_handle_t *)&reload->turn, NULL);
     uv_close((uv_handle_t *)&reload->patience, NULL);
+    look_close(reload);
 }
 
 static void leave_all(struct asked *asked)

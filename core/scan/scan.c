@@ -8,17 +8,17 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <berth/trust.h>
 
 #include <config/text/utf8.h>
 
+#include <core/base/ordered.h>
 #include <sdk/base/memory.h>
 
-/* Most modules are no larger, and are read into one buffer. */
-#define BUFFER_BYTES ((size_t)32 * 1024)
+/* Larger files are not read ahead, so that what is kept of files that wait for their turn is bounded. */
+#define AHEAD_BYTES ((size_t)256 * 1024)
 
 /* A file or directory that was found, by the path the operator gave. */
 struct seen {
@@ -27,13 +27,26 @@ struct seen {
     char *path;
 };
 
+/* What a name in a directory leads to. */
+struct candidate {
+    /* The path by which it was found, and the place of its name in it. */
+    char *found;
+    const char *name;
+    /* It was opened; otherwise the file has the reason. */
+    bool was_opened;
+    struct scan_file file;
+    /* While it is open. */
+    int fd;
+    /* What was read ahead; NULL: nothing. */
+    void *bytes, *read;
+};
+
 struct scanner {
     struct scan *scan;
-    scan_reader *read;
-    void *context;
+    const struct scan_reader *reader;
     const struct scan_rules *rules;
-    /* BUFFER_BYTES, on the heap: what a start touches of its stack stays resident. */
-    char *buffer;
+    struct candidate *candidates;
+    size_t candidate_count;
     /* Trees of struct seen, for tsearch. */
     void *files;
     void *directories;
@@ -108,19 +121,20 @@ static const char *meet(void **tree, const struct stat *status, const char *path
     return first->path;
 }
 
-/* Into the buffer, or if it is larger into memory to be freed. @return BERTH_OK, or why not. */
-static enum berth_code copy_file(struct scanner *scanner, struct scan_file *file, int fd, void **ret_bytes)
+/* Into memory to be freed. @return BERTH_OK, or why not. */
+static enum berth_code copy_file(struct scan_file *file, int fd, void **ret_bytes)
 {
     size_t length = (size_t)file->status.st_size, done = 0;
     ssize_t count = 1;
-    char *bytes = scanner->buffer;
+    char *bytes;
 
-    if (length > SCAN_COPY_MAX) {
-        file->reason = memory_format("%s: has %zu bytes; files over %zu bytes cannot be verified", file->path,
-                                     length, SCAN_COPY_MAX);
+    if (length > SCAN_FILE_MAX) {
+        file->reason = memory_format("%s: has %zu bytes; files over %zu bytes are not read", file->path,
+                                     length, SCAN_FILE_MAX);
         return BERTH_RESOURCE_EXHAUSTED;
     }
-    if (length > BUFFER_BYTES && (bytes = malloc(length)) == NULL) {
+    bytes = malloc(length > 0 ? length : 1);
+    if (bytes == NULL) {
         file->reason = memory_format("%s: no memory for its %zu bytes", file->path, length);
         return BERTH_RESOURCE_EXHAUSTED;
     }
@@ -128,38 +142,29 @@ static enum berth_code copy_file(struct scanner *scanner, struct scan_file *file
         count = TEMP_FAILURE_RETRY(pread(fd, bytes + done, length - done, (off_t)done));
         done += count > 0 ? (size_t)count : 0;
     }
-    *ret_bytes = bytes;
-    if (count < 0)
-        file->reason = memory_format("%s: cannot be read: %s", file->path, strerror(errno));
-    else if (done < length)
-        file->reason = memory_format("%s: shrank while being read; try again", file->path);
-    return count < 0 ? BERTH_UNAVAILABLE : done < length ? BERTH_INVALID_ARGUMENT : BERTH_OK;
-}
-
-static enum berth_code map_file(struct scan_file *file, int fd, void **ret_bytes)
-{
-    *ret_bytes = mmap(NULL, (size_t)file->status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (*ret_bytes != MAP_FAILED)
+    if (count >= 0 && done == length) {
+        *ret_bytes = bytes;
         return BERTH_OK;
-    file->reason = memory_format("%s: cannot be read: %s", file->path, strerror(errno));
-    return BERTH_UNAVAILABLE;
+    }
+    file->reason = count < 0 ? memory_format("%s: cannot be read: %s", file->path, strerror(errno))
+                             : memory_format("%s: was truncated while it was read; try again", file->path);
+    free(bytes);
+    return count < 0 ? BERTH_UNAVAILABLE : BERTH_INVALID_ARGUMENT;
 }
 
-/* The only time that the file is read. Most modules are small, and for those reading takes a third of the
- * time of mapping and unmapping. */
+/* The only time that the file is read. */
 static enum berth_code read_file(struct scanner *scanner, struct scan_file *file, int fd)
 {
+    const struct scan_reader *reader = scanner->reader;
     size_t length = (size_t)file->status.st_size;
-    bool is_mapped = !scanner->rules->needs_copy && length > BUFFER_BYTES;
-    void *bytes = scanner->buffer;
-    enum berth_code code = is_mapped ? map_file(file, fd, &bytes) : copy_file(scanner, file, fd, &bytes);
+    void *bytes;
+    enum berth_code code = copy_file(file, fd, &bytes);
 
-    if (code == BERTH_OK)
-        code = scanner->read(scanner->context, file, bytes, length, &file->reason);
-    if (is_mapped && bytes != MAP_FAILED)
-        munmap(bytes, length);
-    else if (!is_mapped && bytes != scanner->buffer)
-        free(bytes);
+    if (code != BERTH_OK)
+        return code;
+    code = reader->take(reader->context, file, bytes, length,
+                        reader->read(reader->context, file, bytes, length), &file->reason);
+    free(bytes);
     return code;
 }
 
@@ -222,40 +227,80 @@ static bool use_pin(struct scanner *scanner, const char *path)
     return true;
 }
 
-static void scan_file(struct scanner *scanner, const char *directory, const char *name)
+/* What depends on this file alone. One that is pinned, or large, is read in its turn. */
+static void read_ahead(void *context, size_t item)
 {
-    char *found = memory_format("%s/%s", directory, name);
-    struct scan_file file = {0};
+    struct scanner *scanner = context;
+    struct candidate *candidate = &scanner->candidates[item];
+    struct scan_file *file = &candidate->file;
+    char *slash = (char *)candidate->name - 1;
     struct berth_error err;
-    const char *first;
-    int fd;
 
-    file.code =
-        verify_open(directory, name, scanner->rules->needs_owner, &fd, &file.path, &file.status, &err);
-    if (file.code != BERTH_OK && use_pin(scanner, found)) {
-        free(found);
+    *slash = '\0';
+    file->code = verify_open(slash == candidate->found ? "/" : candidate->found, candidate->name,
+                             scanner->rules->needs_owner, &candidate->fd, &file->path, &file->status, &err);
+    *slash = '/';
+    candidate->was_opened = file->code == BERTH_OK;
+    if (!candidate->was_opened) {
+        file->path = memory_copy(candidate->found);
+        file->reason = memory_copy(err.message);
+    }
+    file->shown = as_line(memory_copy(file->path));
+    if (!candidate->was_opened || (size_t)file->status.st_size > AHEAD_BYTES ||
+        find_pin(scanner, file->path) != NULL)
         return;
+    file->code = copy_file(file, candidate->fd, &candidate->bytes);
+    if (file->code == BERTH_OK)
+        candidate->read = scanner->reader->read(scanner->reader->context, file, candidate->bytes,
+                                                (size_t)file->status.st_size);
+    close(candidate->fd);
+    candidate->fd = -1;
+}
+
+static enum berth_code take_read(struct scanner *scanner, struct candidate *candidate)
+{
+    const struct scan_reader *reader = scanner->reader;
+    struct scan_file *file = &candidate->file;
+    void *read = candidate->read;
+
+    if (candidate->fd >= 0)
+        return read_file(scanner, file, candidate->fd);
+    candidate->read = NULL;
+    return read == NULL ? file->code
+                        : reader->take(reader->context, file, candidate->bytes, (size_t)file->status.st_size,
+                                       read, &file->reason);
+}
+
+static void finish_candidate(struct scanner *scanner, struct candidate *candidate)
+{
+    if (candidate->read != NULL)
+        scanner->reader->drop(candidate->read);
+    if (candidate->fd >= 0)
+        close(candidate->fd);
+    free(candidate->bytes);
+    free(candidate->found);
+    free(candidate->file.path);
+    free(candidate->file.shown);
+    free(candidate->file.reason);
+    *candidate = (struct candidate){.fd = -1};
+}
+
+static void take_candidate(void *context, size_t item)
+{
+    struct scanner *scanner = context;
+    struct candidate *candidate = &scanner->candidates[item];
+    struct scan_file *file = &candidate->file;
+    const char *first = candidate->was_opened ? meet(&scanner->files, &file->status, candidate->found) : NULL;
+
+    if (first != NULL) {
+        scan_warn(scanner->scan, "%s: same file as %s; used once", candidate->found, first);
+    } else if (!use_pin(scanner, file->path)) {
+        if (candidate->was_opened)
+            file->code = take_read(scanner, candidate);
+        keep(scanner->scan, *file);
+        *file = (struct scan_file){0};
     }
-    if (file.code != BERTH_OK) {
-        file.path = found;
-        file.shown = as_line(memory_copy(found));
-        file.reason = memory_copy(err.message);
-        keep(scanner->scan, file);
-        return;
-    }
-    first = meet(&scanner->files, &file.status, found);
-    if (first == NULL && use_pin(scanner, file.path)) {
-        free(file.path);
-    } else if (first == NULL) {
-        file.shown = as_line(memory_copy(file.path));
-        file.code = read_file(scanner, &file, fd);
-        keep(scanner->scan, file);
-    } else {
-        scan_warn(scanner->scan, "%s: same file as %s; used once", found, first);
-        free(file.path);
-    }
-    close(fd);
-    free(found);
+    finish_candidate(scanner, candidate);
 }
 
 static int is_module_name(const struct dirent *entry)
@@ -296,13 +341,24 @@ static const char *next_pinned(const struct scanner *scanner, const char *direct
     return next;
 }
 
+static void add_candidate(struct scanner *scanner, const char *directory, const char *name)
+{
+    const char *folder = strcmp(directory, "/") == 0 ? "" : directory;
+    char *found = memory_format("%s/%s", folder, name);
+
+    scanner->candidates =
+        memory_grow(scanner->candidates, scanner->candidate_count, sizeof(*scanner->candidates));
+    scanner->candidates[scanner->candidate_count++] =
+        (struct candidate){.found = found, .name = found + strlen(folder) + 1, .fd = -1};
+}
+
 /* Those that are pinned and come before a name, and are no longer in the directory; NULL: all that is left.
  */
-static const char *scan_pinned(struct scanner *scanner, const char *directory, const char *pinned,
-                               const char *before)
+static const char *add_pinned(struct scanner *scanner, const char *directory, const char *pinned,
+                              const char *before)
 {
     while (pinned != NULL && (before == NULL || strcmp(pinned, before) < 0)) {
-        scan_file(scanner, directory, pinned);
+        add_candidate(scanner, directory, pinned);
         pinned = next_pinned(scanner, directory, pinned);
     }
     if (pinned != NULL && strcmp(pinned, before) == 0)
@@ -310,7 +366,7 @@ static const char *scan_pinned(struct scanner *scanner, const char *directory, c
     return pinned;
 }
 
-static void scan_names(struct scanner *scanner, size_t index, const char *directory)
+static void add_names(struct scanner *scanner, size_t index, const char *directory)
 {
     struct dirent **entries;
     int count = scandir(directory, &entries, is_module_name, compare_names);
@@ -321,15 +377,15 @@ static void scan_names(struct scanner *scanner, size_t index, const char *direct
         return;
     }
     for (int i = 0; i < count; i++) {
-        pinned = scan_pinned(scanner, directory, pinned, entries[i]->d_name);
-        scan_file(scanner, directory, entries[i]->d_name);
+        pinned = add_pinned(scanner, directory, pinned, entries[i]->d_name);
+        add_candidate(scanner, directory, entries[i]->d_name);
         free(entries[i]);
     }
-    scan_pinned(scanner, directory, pinned, NULL);
+    add_pinned(scanner, directory, pinned, NULL);
     free(entries);
 }
 
-static void scan_directory(struct scanner *scanner, size_t index, const char *given)
+static void look_into_directory(struct scanner *scanner, size_t index, const char *given)
 {
     char *directory = realpath(given, NULL);
     struct berth_error err;
@@ -343,20 +399,24 @@ static void scan_directory(struct scanner *scanner, size_t index, const char *gi
     else if ((first = meet(&scanner->directories, &status, given)) != NULL)
         scan_warn(scanner->scan, "%s: same plugin directory as %s; read once", given, first);
     else
-        scan_names(scanner, index, directory);
+        add_names(scanner, index, directory);
     free(directory);
 }
 
 void scan_directories(const char *const *directories, size_t count, const struct scan_rules *rules,
-                      scan_reader *read, void *context, struct scan *ret_scan)
+                      const struct scan_reader *reader, struct scan *ret_scan)
 {
-    struct scanner scanner = {.scan = ret_scan, .read = read, .context = context, .rules = rules};
+    struct scanner scanner = {.scan = ret_scan, .reader = reader, .rules = rules};
+    struct ordered files = {
+        .work = read_ahead, .take = take_candidate, .context = &scanner, .is_cancelled = rules->is_cancelled};
 
-    scanner.buffer = memory_allocate(1, BUFFER_BYTES);
     *ret_scan = (struct scan){0};
     for (size_t i = 0; i < count; i++)
-        scan_directory(&scanner, i, directories[i]);
-    free(scanner.buffer);
+        look_into_directory(&scanner, i, directories[i]);
+    files.count = scanner.candidate_count;
+    for (size_t i = ordered_run(&files); i < files.count; i++)
+        finish_candidate(&scanner, &scanner.candidates[i]);
+    free(scanner.candidates);
     tdestroy(scanner.files, free_seen);
     tdestroy(scanner.directories, free_seen);
 }

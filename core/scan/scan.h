@@ -3,6 +3,7 @@
 #ifndef CORE_SCAN_SCAN_H
 #define CORE_SCAN_SCAN_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
@@ -72,36 +73,50 @@ struct scan {
     size_t warning_count;
 };
 
-/**
- * Is handed each trusted file with its bytes, which are gone afterwards.
- *
- * @param ret_reason  one line that begins with the path, malloced.
- * @return BERTH_OK, or why the file is rejected.
- */
-typedef enum berth_code scan_reader(void *context, const struct scan_file *file, const void *bytes,
-                                    size_t length, char **ret_reason);
+/** Is handed each trusted file with its bytes, which are gone afterwards. */
+struct scan_reader {
+    /**
+     * Reads what depends on this file alone. Called from several threads at once, in any order.
+     *
+     * @return for one of the other two; never NULL.
+     */
+    void *(*read)(void *context, const struct scan_file *file, const void *bytes, size_t length);
+    /**
+     * Takes up what was read: on the thread of scan_directories, in the order of the files, with the same
+     * bytes.
+     *
+     * @param found       of `read`; owned.
+     * @param ret_reason  one line that begins with the path, malloced.
+     * @return BERTH_OK, or why the file is rejected.
+     */
+    enum berth_code (*take)(void *context, const struct scan_file *file, const void *bytes, size_t length,
+                            void *found, char **ret_reason);
+    /** Frees what was read of a file that is not used after all. */
+    void (*drop)(void *found);
+    void *context;
+};
 
 struct scan_rules {
     /** Files and folders that somebody else could have written are rejected. */
     bool needs_owner;
-    /**
-     * The reader is handed a copy, which stays what it is even if the file is written to meanwhile: for one
-     * that verifies the bytes first and reads them afterwards. Files above SCAN_COPY_MAX are rejected then.
-     */
-    bool needs_copy;
     /** Borrowed for the length of the call. Where a pin cannot be used, what the file has now is. */
     struct scan_pin *pins;
     size_t pin_count;
+    /** Once it is set, nothing more is read, and what the scan has is not all there is. May be NULL. */
+    const atomic_bool *is_cancelled;
 };
 
-#define SCAN_COPY_MAX ((size_t)256 << 20)
+/** Larger files are rejected: bytes are copied, so that nobody can truncate or change them while they are
+ * read. */
+#define SCAN_FILE_MAX ((size_t)256 << 20)
 
 /**
  * Scans directories for files whose names end in ".so". A bad file costs that file only, a bad directory that
- * directory only. Aborts without memory.
+ * directory only. The same directories give the same scan, however many threads have read it. Aborts without
+ * memory.
  */
 void scan_directories(const char *const *directories, size_t count, const struct scan_rules *rules,
-                      scan_reader *read, void *context, struct scan *ret_scan);
+                      const struct scan_reader *reader, struct scan *ret_scan);
 /** Adds a warning, made one line of UTF-8. */
 BERTH_PRINTF(2, 3)
 void scan_warn(struct scan *scan, const char *format, ...);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,8 +35,8 @@ struct trust {
     bool has_keys;
     bool needs_hash;
     struct trust_lock *lock;
-    /* One for each entry of the lock file: it was checked for. */
-    bool *is_met;
+    /* One for each entry of the lock file: it was checked for, by any thread. */
+    atomic_bool *is_met;
 };
 
 /* "/etc/berth/berthd.yaml:3:12" */
@@ -220,11 +221,6 @@ void trust_destroy(struct trust *trust)
 bool trust_needs_owner(const struct trust *trust)
 {
     return trust->options->require != TRUST_REQUIRE_NONE;
-}
-
-bool trust_needs_copy(const struct trust *trust)
-{
-    return trust->has_keys || trust->needs_hash;
 }
 
 bool trust_needs_libraries(const struct trust *trust)
@@ -423,7 +419,8 @@ static void note_found(struct trust *trust, const char *name)
     const struct trust_locked *items = trust->lock != NULL ? trust_lock_items(trust->lock, &count) : NULL;
 
     for (size_t i = 0; i < count; i++)
-        trust->is_met[i] = trust->is_met[i] || strcmp(items[i].file, name) == 0;
+        if (strcmp(items[i].file, name) == 0)
+            trust->is_met[i] = true;
 }
 
 static enum berth_code check_lock(struct trust *trust, const char *path, const struct trust_seal *seal,

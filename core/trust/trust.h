@@ -95,13 +95,12 @@ void trust_destroy(struct trust *trust);
 
 /** Do owner and mode of files and folders matter? */
 bool trust_needs_owner(const struct trust *trust);
-/** Are the bytes verified, so that they may not change before they are read? */
-bool trust_needs_copy(const struct trust *trust);
 /** Does it have to see the libraries that modules bring along? */
 bool trust_needs_libraries(const struct trust *trust);
 
 /**
- * Decides on a file by its bytes and the signature beside it. Nobody has parsed the bytes yet.
+ * Decides on a file by its bytes and the signature beside it. Nobody has parsed the bytes yet. From any
+ * thread, also several at once.
  *
  * @param path      real and absolute; messages begin with it.
  * @param ret_seal  to be finished; written in any case.

@@ -327,6 +327,7 @@ static void manifests_are_read_by_the_quick_reader_as_by_libyaml(void **state)
         "\"a\": \"b \\\"c\\\" \\\\ d#e: f\"\n'g''h': 'i''j # k'\n",
         "a: it's \"here\" & there, [or] {not} <|> !\n",
         "a: \xc2\xb1\x31 \xe2\x80\x93\n",
+        "a: b''c\nd: 'b''c'\ne: b''c\nf: e\\\\g\nh: \"e\\\\g\"\n",
         "[a, b]\n",
         "a\n",
     };

@@ -113,7 +113,7 @@ static enum berth_code sign_file(const char *path, const struct berth_secret_key
 {
     char *bytes, *comment = NULL;
     size_t length;
-    enum berth_code code = text_file_read(path, SCAN_COPY_MAX, &bytes, &length, err);
+    enum berth_code code = text_file_read(path, SCAN_FILE_MAX, &bytes, &length, err);
 
     if (code != BERTH_OK)
         return code;

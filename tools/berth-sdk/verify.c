@@ -69,7 +69,7 @@ static void judge(const char *given, struct trust *trust, struct verdict *verdic
     size_t length;
 
     *verdict = (struct verdict){0};
-    verdict->code = text_file_read(path, SCAN_COPY_MAX, &bytes, &length, &verdict->err);
+    verdict->code = text_file_read(path, SCAN_FILE_MAX, &bytes, &length, &verdict->err);
     if (verdict->code == BERTH_OK) {
         verdict->code = trust_check_file(trust, path, bytes, length, &verdict->seal, &verdict->err);
         if (verdict->code == BERTH_OK)
