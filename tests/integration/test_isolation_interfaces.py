@@ -60,6 +60,21 @@ class Fetched(Interfaces):
         answer, = self.compare("opt")
         self.assertRegex(answer, r"^io\.containerd\.internal\.v1\.opt \S+/bin \S+/lib PATH=\S+/bin:\S+ LD_LIBRARY_PATH=\S+/lib")
 
+    def test_opt_itself_runs_in_both_modes_unless_others_use_it(self):
+        opt = "io.containerd.internal.v1.opt"
+        (self.workshop.plugins / "user.so").unlink()
+        for isolation in ({}, {opt: {}}):
+            with self.subTest(isolation=isolation):
+                self.workshop.write_config(isolation=isolation)
+                daemon = self.start()
+                self.assertEqual(len(isolation), len(self.workers(daemon)), daemon.log)
+                self.assert_line(daemon.ctl("plugins", "inspect", opt).stdout, "path", str(self.workshop.root), "opt")
+                self.assertTrue((self.workshop.root / opt / "bin").is_dir() and (self.workshop.root / opt / "lib").is_dir())
+                self.assert_stops(daemon)
+        shutil.copy(BUILD / "tests" / "fixtures" / "user.so", self.workshop.plugins)
+        printed = self.berthd("plan", "--config", self.workshop.config)
+        self.assert_line(printed.stdout + printed.stderr, opt, f"has an interface that {USER} uses, and berth_opt does not cross processes")
+
     def test_an_interface_that_does_not_cross_is_refused_by_the_plan_with_the_edge(self):
         self.workshop.add_default_modules()
         self.workshop.write_config(isolation={"io.containerd.grpc.v1.leases": {}})
