@@ -124,6 +124,8 @@ static const struct refused_case {
      "rebuild it"},
     {"service_kind", BERTH_FAILED_PRECONDITION, "kind of a method differs", "fixture.Only/Say"},
     {"service_missing", BERTH_FAILED_PRECONDITION, "lacks the service fixture.Other", "rebuild it"},
+    {"remote_missing", BERTH_FAILED_PRECONDITION, "lacks, under remote, the interface berth_image_verifier",
+     "rebuild it"},
     {"service_no_methods", BERTH_FAILED_PRECONDITION, "has no methods: fixture.Only", "rebuild it"},
     {"service_odd_size", BERTH_FAILED_PRECONDITION, "method_size is ", "this host has "},
     {"undefined_symbol", BERTH_UNAVAILABLE, "needs the symbol fixture_nobody_has_this,", "link the one"},
