@@ -127,6 +127,14 @@ class ImageVerifier(Case):
         self.assertEqual("a => docker.io/a:1 is fine", self.verify("docker.io/a:1"))
         self.assertEqual(("PERMISSION_DENIED", "verifier a rejected image (exit code 7): evil"), self.refusal("docker.io/evil"))
 
+    def test_in_a_sandbox_no_program_runs_and_no_image_is_accepted(self):
+        self.assert_stops(self.daemon)
+        self.begin({VERIFIER: {"processes": True}})
+        self.add("a", "echo fine")
+        code, reason = self.refusal("docker.io/a:1")
+        self.assertEqual("FAILED_PRECONDITION", code)
+        self.assertIn("/a: cannot be started: Operation not permitted", reason)
+
     def test_no_image_is_accepted_while_an_isolated_verifier_is_down(self):
         self.assert_stops(self.daemon)
         self.begin({VERIFIER: {"restart_delay": "30s"}})
