@@ -19,6 +19,7 @@ static asked_function *const functions[] = {
     [ASK_REMOVE_SERIES] = asked_remove_series,
     [ASK_STATE] = asked_state,
     [ASK_HTTP_BEGIN] = asked_http_begin,
+    [ASK_SPAN] = asked_span,
 };
 
 static void send_answer(struct crossing *crossing, uint32_t number, enum berth_code code,

@@ -14,7 +14,7 @@ typedef enum berth_code asked_function(struct crossing *crossing, struct packet_
 
 asked_function asked_get, asked_get_single, asked_each;
 asked_function asked_emit, asked_publish, asked_forward, asked_subscribe, asked_unsubscribe, asked_store;
-asked_function asked_state, asked_http_begin;
+asked_function asked_state, asked_http_begin, asked_span;
 asked_function asked_metric, asked_series, asked_remove_series;
 
 /**

@@ -25,6 +25,9 @@ static bool admits(struct crossing *crossing)
 
 static void pass(struct crossing *crossing, bool is_failure, enum berth_code code, const char *message)
 {
+    /* What fails is not running for tracing. */
+    if (is_failure)
+        crossing_begin_close(crossing);
     if (is_failure)
         (crossing->host->fail)(crossing->host, code, message);
     else

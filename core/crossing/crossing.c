@@ -22,6 +22,7 @@ static void (*const takers[])(struct crossing *crossing, const struct packet *pa
     [PACKET_FAIL] = conditions_take,
     [PACKET_DESCRIPTORS] = descriptors_take,
     [PACKET_STATE] = state_take,
+    [PACKET_SPAN] = spans_take,
     [PACKET_HTTP_HANDLER] = http_take_handler,
     [PACKET_ASK] = asked_take,
     [PACKET_EVENTS_CREDIT] = events_take_credit,
@@ -34,7 +35,7 @@ static void (*const takers[])(struct crossing *crossing, const struct packet *pa
 
 /* What a worker had, by the kinds that keep something for it. */
 static void (*const enders[])(struct crossing *crossing) = {
-    holds_end, conditions_end, metrics_end, log_end, events_end, used_end,
+    holds_end, conditions_end, metrics_end, log_end, events_end, spans_end, used_end,
 };
 
 static void on_forward_change(struct forward *forward)
@@ -71,6 +72,7 @@ void crossing_finish(struct crossing *crossing)
 void crossing_begin(struct crossing *crossing, const struct berth_host *host)
 {
     metrics_forget(crossing);
+    crossing->makes_no_spans = false;
     crossing->host = crossing->requests.host = host;
     crossing->requests.channel = crossing->channel;
     crossing->forward.channel = crossing->remote.channel = crossing->channel;
@@ -131,6 +133,12 @@ void crossing_take(struct crossing *crossing, const struct packet *packet)
         takers[packet->type](crossing, packet, &reader);
     else
         channel_break(crossing->channel, "sent a packet of a kind that only the daemon sends");
+}
+
+void crossing_begin_close(struct crossing *crossing)
+{
+    spans_end(crossing);
+    crossing->makes_no_spans = true;
 }
 
 void crossing_end(struct crossing *crossing)

@@ -29,6 +29,7 @@
 
 struct crossing_metric;
 struct crossing_series;
+struct crossing_spans;
 
 /** Embedded by the owner, who fills in the first part: it is borrowed. */
 struct crossing {
@@ -66,6 +67,10 @@ struct crossing {
     uv_timer_cb on_tick;
     /** What the worker uses of other plugins. */
     struct used used;
+    /** NULL before the first span. */
+    struct crossing_spans *spans;
+    /** The plugin has failed or is closing: what it has of tracing is dropped there by itself. */
+    bool makes_no_spans;
     /** What it saves goes to the writer, and what it loads is asked for from here; see crossing_save. */
     struct {
         const struct berth_state_writer *writer;
@@ -114,6 +119,8 @@ static inline bool crossing_is_busy(const struct crossing *crossing)
 }
 /** Takes one packet of the plugin; breaks the channel if it is of a kind that a worker does not send. */
 void crossing_take(struct crossing *crossing, const struct packet *packet);
+/** The plugin's close begins: other plugins drop what they keep of it. */
+void crossing_begin_close(struct crossing *crossing);
 /** The worker is to save its state: what it sends until crossing_end_state goes to this writer. Borrowed. */
 void crossing_save(struct crossing *crossing, const struct berth_state_writer *writer);
 /** The worker is to load this state, which is borrowed until crossing_end_state. */

@@ -56,6 +56,8 @@ void http_take(struct crossing *crossing, const struct packet *packet);
 void http_take_handler(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 /** Whether calls are sent, held or refused has changed: requests are too. */
 void http_follow(struct crossing *crossing);
+void spans_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
+void spans_end(struct crossing *crossing);
 void state_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 /** Values of the plugin's metrics, as its process has them. */
 void metrics_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);

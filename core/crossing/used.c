@@ -10,6 +10,7 @@
 #include <berth/types/metrics.h>
 #include <berth/types/opt.h>
 #include <berth/types/store.h>
+#include <berth/types/tracing.h>
 
 #include <core/wire/reads.h>
 #include <sdk/base/memory.h>
@@ -22,10 +23,9 @@ static const struct {
     const char *uri;
     enum ask_interface kind;
 } crossing_interfaces[] = {
-    {BERTH_OPT_URI, ASK_INTERFACE_OPT},
-    {BERTH_DEPRECATIONS_URI, ASK_INTERFACE_DEPRECATIONS},
-    {BERTH_EXCHANGE_URI, ASK_INTERFACE_EXCHANGE},
-    {BERTH_METRICS_URI, ASK_INTERFACE_METRICS},
+    {BERTH_OPT_URI, ASK_INTERFACE_OPT},           {BERTH_DEPRECATIONS_URI, ASK_INTERFACE_DEPRECATIONS},
+    {BERTH_EXCHANGE_URI, ASK_INTERFACE_EXCHANGE}, {BERTH_METRICS_URI, ASK_INTERFACE_METRICS},
+    {BERTH_TRACING_URI, ASK_INTERFACE_TRACING},
 };
 
 /* Of every plugin of that type. */

@@ -13,6 +13,7 @@
 #include <berth/types/metrics.h>
 #include <berth/types/opt.h>
 #include <berth/types/store.h>
+#include <berth/types/tracing.h>
 
 #include <core/remote/remote.h>
 #include <core/wire/ask.h>
@@ -167,6 +168,7 @@ extern const struct berth_store used_store;
 void *store_create(struct used_interface *used, struct packet_reader *reader);
 void store_take_committed(struct inside *inside, const struct packet *packet, struct packet_reader *reader);
 extern const struct berth_metrics used_metrics;
+extern const struct berth_tracing used_tracing;
 
 /** Sends what the series have. `collects`: the plugin sets them before, which it does until its close. */
 void metrics_send(struct inside *inside, bool collects);

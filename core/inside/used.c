@@ -54,6 +54,8 @@ static const void *table_of_kind(enum ask_interface kind)
         return &used_store;
     case ASK_INTERFACE_METRICS:
         return &used_metrics;
+    case ASK_INTERFACE_TRACING:
+        return &used_tracing;
     case ASK_INTERFACE_REMOTE:
         break;
     }

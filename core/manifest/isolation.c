@@ -9,6 +9,7 @@
 #include <berth/types/metrics.h>
 #include <berth/types/opt.h>
 #include <berth/types/store.h>
+#include <berth/types/tracing.h>
 
 const char *manifest_find_obstacle(const struct manifest_plugin *plugin)
 {
@@ -36,7 +37,7 @@ bool manifest_serves_http(const struct manifest_plugin *plugin)
 bool manifest_interface_crosses(const struct manifest_plugin *plugin)
 {
     static const char *const uris[] = {BERTH_OPT_URI, BERTH_DEPRECATIONS_URI, BERTH_EXCHANGE_URI,
-                                       BERTH_METRICS_URI};
+                                       BERTH_METRICS_URI, BERTH_TRACING_URI};
 
     for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++)
         if (strcmp(plugin->uri, uris[i]) == 0)

@@ -16,6 +16,8 @@
 #define ASK_DEPRECATIONS_MAX 64u
 /** Series of all metrics of one isolated plugin. */
 #define ASK_SERIES_MAX 10000u
+/** Open spans of one worker. */
+#define ASK_SPANS_MAX 1024u
 /** Bytes of events that wait for one worker, as packets. A subscription that would need more is ended. */
 #define ASK_EVENTS_CREDIT (16u << 20)
 
@@ -54,6 +56,9 @@ enum ask_kind {
     /** Number of an HTTP request, status, length (8 bytes; below 0: not known), count of headers, and of each
      * its name and value. */
     ASK_HTTP_BEGIN,
+    /** Number of the interface, place of the parent (empty: it begins a trace), kind, name. Answer: its
+     * number, its own place; an error if it is not recorded. */
+    ASK_SPAN,
 };
 
 enum ask_interface {
@@ -66,9 +71,23 @@ enum ask_interface {
     /** Its three limits. */
     ASK_INTERFACE_STORE,
     ASK_INTERFACE_METRICS,
+    ASK_INTERFACE_TRACING,
     /** One that is called by PACKET_REMOTE_CALL: its name. */
     ASK_INTERFACE_REMOTE,
     ASK_INTERFACE_LAST = ASK_INTERFACE_REMOTE,
+};
+
+/** What is said of a span. An attribute is its key, its kind and its value. */
+enum span_part {
+    /** An attribute. */
+    SPAN_SET,
+    /** Name, count of attributes, attributes. */
+    SPAN_EVENT,
+    /** The other's place, count of attributes, attributes. */
+    SPAN_LINK,
+    /** Status, message. */
+    SPAN_STATUS,
+    SPAN_END,
 };
 
 #endif

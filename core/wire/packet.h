@@ -91,6 +91,8 @@ enum packet_type {
     PACKET_FAIL,
     /** Of one service, for reflection. */
     PACKET_DESCRIPTORS,
+    /** Of a span: its number, an enum span_part (wire/ask.h), and what that has. */
+    PACKET_SPAN,
     /** Of its HTTP handler: prefix, methods. */
     PACKET_HTTP_HANDLER,
     /** A part of the state that it saves. */

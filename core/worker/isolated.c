@@ -806,6 +806,7 @@ static enum berth_code on_close(const struct berth_host *host, void *instance, s
     struct isolated *isolated = of_instance(instance);
 
     isolated->awaited = BERTH_STEP_CLOSE;
+    crossing_begin_close(&isolated->crossing);
     switch (isolated->state) {
     case ISOLATED_UP:
         send_step(isolated, BERTH_STEP_CLOSE);

@@ -268,13 +268,14 @@ const struct berth_tracing tracing_interface = {
     .start = start_span,
 };
 
-/* Code of a plugin whose close has not ended may still run. */
+/* Code of a plugin that has failed, or whose close has not ended, may still run; what a failed init leaves
+ * open is revoked. */
 static bool note_running(void *context, const struct berth_plugin_info *info)
 {
     const struct tracing *self = context;
     struct berth_span_source *source;
     bool may_run = (info->state >= BERTH_STATE_PREPARING && info->state <= BERTH_STATE_DRAINING) ||
-                   info->state == BERTH_STATE_TIMED_OUT;
+                   info->state == BERTH_STATE_TIMED_OUT || info->state == BERTH_STATE_FAILED;
 
     if (info->uri == NULL || !may_run)
         return true;

@@ -15,6 +15,7 @@
 #include <berth/types/deprecations.h>
 #include <berth/types/events.h>
 #include <berth/types/opt.h>
+#include <berth/types/tracing.h>
 
 #include <core/crossing/crossing.h>
 
@@ -100,6 +101,98 @@ static const struct berth_exchange exchange = {
     .unsubscribe = on_unsubscribe,
 };
 
+struct berth_span_source {
+    char unused;
+};
+
+static struct berth_span_source source;
+static struct berth_span *spans[ASK_SPANS_MAX];
+
+static void on_attribute(struct berth_span *span, const struct berth_attribute *attribute)
+{
+    assert(strlen(attribute->key) < PACKET_BODY_MAX && attribute->kind <= BERTH_ATTRIBUTE_DOUBLE);
+    assert(attribute->kind != BERTH_ATTRIBUTE_TEXT || strlen(attribute->text) < PACKET_BODY_MAX);
+}
+
+static void on_attributes(struct berth_span *span, const struct berth_attribute *attributes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        on_attribute(span, &attributes[i]);
+}
+
+static void on_span_event(struct berth_span *span, const char *name)
+{
+    assert(strlen(name) < PACKET_BODY_MAX);
+}
+
+static void on_span_event_with(struct berth_span *span, const char *name,
+                               const struct berth_attribute *attributes, size_t count)
+{
+    on_span_event(span, name);
+    on_attributes(span, attributes, count);
+}
+
+static void on_link(struct berth_span *span, const struct berth_trace *to,
+                    const struct berth_attribute *attributes, size_t count)
+{
+    on_attributes(span, attributes, count);
+}
+
+static void on_status(struct berth_span *span, enum berth_span_status status, const char *message)
+{
+    assert(status <= BERTH_SPAN_ERROR);
+}
+
+static void on_span_end(struct berth_span *span)
+{
+    size_t i = 0;
+
+    while (i < ASK_SPANS_MAX && spans[i] != span)
+        i++;
+    assert(i < ASK_SPANS_MAX);
+    spans[i] = NULL;
+    free(span);
+}
+
+static struct berth_span_source *on_open(void *instance, const char *uri)
+{
+    assert(strcmp(uri, URI) == 0);
+    return &source;
+}
+
+static void on_close(void *instance, struct berth_span_source *closed)
+{
+    for (size_t i = 0; i < ASK_SPANS_MAX; i++) {
+        free(spans[i]);
+        spans[i] = NULL;
+    }
+}
+
+static struct berth_span *on_span(void *instance, struct berth_span_source *opened,
+                                  const struct berth_trace *parent, const char *name,
+                                  enum berth_span_kind kind)
+{
+    static const struct berth_span_ops ops = {.size = sizeof(ops),
+                                              .set = on_attribute,
+                                              .add_event = on_span_event,
+                                              .set_status = on_status,
+                                              .end = on_span_end,
+                                              .add_event_with = on_span_event_with,
+                                              .add_link = on_link};
+    size_t i = 0;
+
+    while (i < ASK_SPANS_MAX && spans[i] != NULL)
+        i++;
+    assert(i < ASK_SPANS_MAX);
+    spans[i] = calloc(1, sizeof(*spans[i]));
+    assert(spans[i] != NULL);
+    spans[i]->ops = &ops;
+    return spans[i];
+}
+
+static const struct berth_tracing tracing = {
+    .size = sizeof(tracing), .open = on_open, .close = on_close, .start = on_span};
+
 static const struct {
     const char *uri;
     const void *interface;
@@ -107,6 +200,7 @@ static const struct {
     {BERTH_OPT_URI, &opt},           {BERTH_DEPRECATIONS_URI, &deprecations},
     {BERTH_EXCHANGE_URI, &exchange}, {BERTH_STORE_TYPE ".memory", &berth_store_interface},
     {"io.nobody.v1.crosses", &opt},  {"io.nobody.v1.bare", NULL},
+    {BERTH_TRACING_URI, &tracing},
 };
 
 #define PROVIDED (sizeof(provided) / sizeof(provided[0]))
