@@ -20,6 +20,7 @@ struct kept {
     struct module_copy *copy;
     /* The sandbox of the program that it starts, or NULL. */
     struct launched *launched;
+    struct confined *sharers;
 };
 
 /* Only root can give folders away. Looking once costs less than opening each plugin's two; what a plugin that
@@ -148,7 +149,8 @@ static void warn_of_missing(struct loading *loading, const struct isolated_optio
     struct berth_error error;
     char line[256];
 
-    if (isolated_judge(options, &report, &error) != BERTH_OK)
+    if (confinement_judge(options->sharers, options->sharer_count, options->root, options->state, &report,
+                          &error) != BERTH_OK)
         return;
     for (size_t i = 0; i < SANDBOX_PROMISES; i++) {
         if (report.items[i].verdict != SANDBOX_MISSING)
@@ -185,20 +187,32 @@ static enum berth_code copy_replaced(struct loading *loading, const struct manif
     return code == BERTH_OK && *ret_copy != NULL ? module_copy_show(*ret_copy, manifest, err) : code;
 }
 
+/* Those who share its worker, of which it alone is known to be loaded from a copy. */
+static struct confined *find_sharers(const struct survey *survey, struct isolated_options *options)
+{
+    struct confined *sharers = confinement_find_sharers(survey->plan, survey->settings, options->plugin->uri,
+                                                        &options->sharer_count);
+
+    for (size_t i = 0; i < options->sharer_count; i++)
+        if (sharers[i].plugin == options->plugin)
+            sharers[i].copy = options->copy;
+    options->sharers = sharers;
+    return sharers;
+}
+
 /* Its module is not mapped here, and its own check of its settings runs in its worker. */
 static enum berth_code load_isolated(struct loading *loading, struct survey *survey,
                                      const struct plan_entry *entry, struct registry_plugin *plugin,
-                                     const struct settings_isolation *isolation,
                                      struct generation_source *ret_source)
 {
     struct isolated_options options = {
         .plugin = entry->plugin,
         .settings = settings_of_plugin(survey->settings, entry->plugin->uri),
-        .isolation = isolation,
         .timeouts = settings_timeouts_of(survey->settings, entry->plugin->uri),
         .root = survey->settings->root,
         .state = survey->settings->state,
     };
+    struct confined *sharers = NULL;
     struct module_copy *copy;
     struct isolated *isolated;
     struct original *original;
@@ -215,9 +229,12 @@ static enum berth_code load_isolated(struct loading *loading, struct survey *sur
         options.copy = module_copy_path(copy);
         options.copy_status = module_copy_status(copy);
     }
-    if (code == BERTH_OK)
+    if (code == BERTH_OK) {
+        sharers = find_sharers(survey, &options);
         code = isolate(loading, survey, &options, &isolated, &error);
+    }
     if (code != BERTH_OK) {
+        free(sharers);
         module_copy_destroy(copy);
         fail(loading, plugin, code, error.message);
         return code;
@@ -228,6 +245,7 @@ static enum berth_code load_isolated(struct loading *loading, struct survey *sur
         .survey = survey_hold(survey),
         .isolated = isolated,
         .copy = copy,
+        .sharers = sharers,
         .original = original != NULL ? original_hold(original)
                                      : originals_keep(&loading->modules.originals, entry->plugin->manifest,
                                                       entry->plugin->manifest->file->path),
@@ -264,10 +282,14 @@ static enum berth_code confine_program(struct loading *loading, const struct sur
                                        const struct settings_isolation *isolation,
                                        struct launched **ret_launched, struct berth_error *err)
 {
+    const struct confined alone = {.plugin = plugin,
+                                   .settings = settings_of_plugin(survey->settings, plugin->uri),
+                                   .isolation = isolation};
     const struct isolated_options options = {
         .plugin = plugin,
-        .settings = settings_of_plugin(survey->settings, plugin->uri),
-        .isolation = isolation,
+        .settings = alone.settings,
+        .sharers = &alone,
+        .sharer_count = 1,
         .root = survey->settings->root,
         .state = survey->settings->state,
     };
@@ -298,7 +320,7 @@ enum berth_code loading_load(struct loading *loading, struct survey *survey, con
 
     use_survey(loading, survey);
     if (isolation != NULL && manifest->made_by == NULL)
-        return load_isolated(loading, survey, entry, plugin, isolation, ret_source);
+        return load_isolated(loading, survey, entry, plugin, ret_source);
     if (isolation == NULL)
         take_back(loading, survey->settings, manifest->uri);
     file = modules_load(&loading->modules, manifest->manifest, plugin->running);
@@ -374,6 +396,7 @@ void loading_drop(struct loading *loading, const struct generation_source *sourc
     isolated_destroy(kept->isolated);
     launched_destroy(kept->launched);
     original_drop(kept->original);
+    free(kept->sharers);
     module_copy_destroy(kept->copy);
     survey_drop(kept->survey);
     free(kept);

@@ -117,6 +117,8 @@ void change_judge(struct change_build *build);
 /** The same for requests about plugins that start when they are called. */
 void change_judge_for_activation(struct change_build *build, struct change_node *node);
 void change_judge_for_rest(struct change_build *build, struct change_node *node);
+/** Moves those who share a process with a plugin that is to be isolated in another way, or upgraded. */
+void change_judge_sharers(struct change_build *build);
 /** Starts what is idle and needed by what runs or begins. */
 void change_activate(struct change_build *build);
 /** Is it idle in the plan, so that only a call starts it? */

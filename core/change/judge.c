@@ -340,5 +340,8 @@ void change_judge(struct change_build *build)
         narrow_upgrade(build);
         require_new(build);
     }
+    if (build->request->kind == CHANGE_RELOAD || build->request->kind == CHANGE_UPGRADE_PLUGINS ||
+        build->request->kind == CHANGE_ROLLBACK_PLUGINS || build->request->kind == CHANGE_UNDO)
+        change_judge_sharers(build);
     change_activate(build);
 }

@@ -26,9 +26,10 @@ static bool all_will_run(const struct survey *survey)
 
 static void print(const struct survey *survey, const struct command_options *options)
 {
+    struct isolated_planned planned = {survey->plan, survey->settings};
+
     if (cli_has(options->line, "json"))
-        plan_print_json(stdout, survey->plan, &survey->scan, isolated_print_json,
-                        (void *)(uintptr_t)survey->settings);
+        plan_print_json(stdout, survey->plan, &survey->scan, isolated_print_json, &planned);
     else if (cli_has(options->line, "dot"))
         plan_print_dot(stdout, survey->plan);
     else {

@@ -6,24 +6,34 @@
  */
 #include "build.h"
 
+#include <stdlib.h>
+
 /* How to run it after all. */
 #define CHOICES "remove it from isolation (%s:%u:%u)"
+
+/* @param choices  what else can be done: "" or "set both alike, or ". */
+static void stop(struct plan_build *build, const struct settings_isolation *isolation, const char *why,
+                 const char *choices)
+{
+    size_t entry = name_table_find(&build->memory->uris, isolation->uri);
+
+    plan_build_stop(build, entry, BERTH_STATE_REJECTED, BERTH_FAILED_PRECONDITION,
+                    plan_build_text(build, "cannot be isolated: it %s; %s" CHOICES, why, choices,
+                                    isolation->mark.file, isolation->mark.line, isolation->mark.column),
+                    PLAN_NONE);
+}
 
 BERTH_PRINTF(3, 4)
 static void refuse(struct plan_build *build, const struct settings_isolation *isolation, const char *format,
                    ...)
 {
-    size_t entry = name_table_find(&build->memory->uris, isolation->uri);
     va_list arguments;
     char *why;
 
     va_start(arguments, format);
     why = memory_format_arguments(format, arguments);
     va_end(arguments);
-    plan_build_stop(build, entry, BERTH_STATE_REJECTED, BERTH_FAILED_PRECONDITION,
-                    plan_build_text(build, "cannot be isolated: it %s; " CHOICES, why, isolation->mark.file,
-                                    isolation->mark.line, isolation->mark.column),
-                    PLAN_NONE);
+    stop(build, isolation, why, "");
     free(why);
 }
 
@@ -95,8 +105,11 @@ static void judge(struct plan_build *build, const struct settings_isolation *iso
         return;
     }
     /* Its program uses nothing of the daemon. */
-    if (isolated->plugin->made_by != NULL)
+    if (isolated->plugin->made_by != NULL) {
+        if (isolation->worker != NULL)
+            stop(build, isolation, "runs a program, which cannot share a process", "remove worker, or ");
         return;
+    }
     other = isolated->plugin->interface != NULL && !manifest_serves_http(isolated->plugin)
                 ? find_user(build, entry)
                 : PLAN_NONE;
@@ -120,6 +133,38 @@ static void judge(struct plan_build *build, const struct settings_isolation *iso
     }
 }
 
+/* One process has one user, one limit of memory and so on. Of two that want it to be otherwise, the one that
+ * comes first in the configuration has it. */
+static void judge_sharers(struct plan_build *build, size_t at)
+{
+    const struct settings_isolation *isolation = &build->settings->isolation[at];
+    const struct plan_entry *entries = build->plan->entries;
+    size_t entry = name_table_find(&build->memory->uris, isolation->uri);
+
+    for (size_t i = 0; i < at; i++) {
+        const struct settings_isolation *other = &build->settings->isolation[i];
+        size_t sharer = name_table_find(&build->memory->uris, other->uri);
+        char *disagreement;
+
+        if (sharer == NAME_TABLE_NONE || !plan_build_will_run(build, sharer) ||
+            entries[entry].plugin->made_by != NULL || entries[sharer].plugin->made_by != NULL ||
+            !settings_share_worker(isolation, entries[entry].plugin->manifest->module, other,
+                                   entries[sharer].plugin->manifest->module))
+            continue;
+        disagreement = settings_find_disagreement(isolation, other);
+        if (disagreement != NULL) {
+            char *why = memory_format("would share the process of %s (%s:%u:%u), and %s", other->uri,
+                                      other->mark.file, other->mark.line, other->mark.column, disagreement);
+
+            stop(build, isolation, why, "set both alike, name another worker for it, or ");
+            free(why);
+        }
+        free(disagreement);
+        /* All who are left agree with the first of them. */
+        return;
+    }
+}
+
 void plan_isolation_apply(struct plan_build *build)
 {
     for (size_t i = 0; i < build->settings->isolation_count; i++) {
@@ -128,5 +173,7 @@ void plan_isolation_apply(struct plan_build *build)
 
         if (entry != NAME_TABLE_NONE && plan_build_will_run(build, entry))
             judge(build, isolation, entry);
+        if (entry != NAME_TABLE_NONE && plan_build_will_run(build, entry))
+            judge_sharers(build, i);
     }
 }

@@ -86,8 +86,23 @@ const struct schema settings_isolation_schema = {
         FIELD(.kind = SCHEMA_INT, .name = "cpu_quota", .index = 16,
               .doc = "Maximum CPU time, in percent of one CPU: 50 is half of one, 200 is two. Requires a "
                      "delegated control group. 0: unlimited.",
-              .default_ = WORD("0"), .has_min = true, .min = 0, .has_max = true, .max = 1000000)),
+              .default_ = WORD("0"), .has_min = true, .min = 0, .has_max = true, .max = 1000000),
+        FIELD(.kind = SCHEMA_STRING, .name = "worker", .index = 17,
+              .doc = "Name of the process to run in: plugins with the same name share one, of whatever "
+                     "modules. Unset: plugins of one module share one. Sharing plugins must agree on all "
+                     "settings here but files, connect, bind and system_calls, which are added up.",
+              .has_min = true, .min = 1, .has_max = true, .max = 64)),
 };
+
+const char *settings_network_name(enum settings_network network)
+{
+    return networks[network];
+}
+
+const char *settings_restart_name(enum settings_restart restart)
+{
+    return restarts[restart];
+}
 
 static int find_word(const char *const *words, size_t count, const char *word)
 {
@@ -281,6 +296,7 @@ static void read_one(const struct reading *reading, const struct berth_value *ma
     const struct berth_value *files = get(reading, map, "files");
 
     isolation->mark = map->mark;
+    isolation->worker = reading->view->string(get(reading, map, "worker"));
     isolation->user = reading->view->string(get(reading, map, "user"));
     isolation->group = reading->view->string(get(reading, map, "group"));
     isolation->memory_bytes = get_integer(reading, map, "memory");

@@ -61,10 +61,12 @@ enum settings_restart {
     SETTINGS_RESTART_NO,
 };
 
-/** A plugin that runs in its own process, and how. 0: unlimited, or never. */
+/** A plugin that runs in another process than the daemon's, and how. 0: unlimited, or never. */
 struct settings_isolation {
     const char *uri;
     struct config_mark mark;
+    /** Which process; NULL: that of the isolated plugins of its module. */
+    const char *worker;
     /** NULL: the daemon's. */
     const char *user, *group;
     uint64_t memory_bytes;
@@ -322,6 +324,20 @@ const struct settings_activation *settings_find_activation(const struct settings
 
 /** How a plugin is isolated; NULL: it runs in the daemon. */
 const struct settings_isolation *settings_find_isolation(const struct settings *settings, const char *uri);
+/** Do two isolated plugins run in one process? @param one_module, other_module  the names of their modules.
+ */
+bool settings_share_worker(const struct settings_isolation *one, const char *one_module,
+                           const struct settings_isolation *other, const char *other_module);
+/** As they are configured: "tcp", "on-failure". */
+const char *settings_network_name(enum settings_network network);
+const char *settings_restart_name(enum settings_restart restart);
+/**
+ * What two isolated plugins cannot share a process with: a setting that confines or restarts it as a whole,
+ * and that is not the same for both.
+ * @return "user differs: nobody here, unset there", malloced; NULL: they can.
+ */
+char *settings_find_disagreement(const struct settings_isolation *here,
+                                 const struct settings_isolation *there);
 
 /** How far a section of an older version has come. */
 struct migration {

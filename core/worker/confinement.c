@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an isolated plugin is confined to: what the operator says, its own folders, and the paths in its
- * settings. */
-#include "isolated.h"
+/* What a worker is confined to: what the operator says of its plugins, their own folders, and the paths in
+ * their settings. */
+#include "confinement.h"
 
 #include <assert.h>
 #include <grp.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,21 +24,50 @@ struct paths {
     size_t count;
 };
 
+/* What several plugins list is there once. */
 static void add(struct paths *paths, const char *path)
 {
+    for (size_t i = 0; i < paths->count; i++)
+        if (strcmp(paths->items[i], path) == 0)
+            return;
     paths->items = memory_grow(paths->items, paths->count, sizeof(*paths->items));
     paths->items[paths->count++] = path;
 }
 
-static const char *keep(struct isolated_sandbox *sandbox, char *path)
+static const char *keep(struct confinement *confinement, char *path)
 {
-    sandbox->paths = memory_grow(sandbox->paths, sandbox->path_count, sizeof(*sandbox->paths));
-    return sandbox->paths[sandbox->path_count++] = path;
+    confinement->paths =
+        memory_grow(confinement->paths, confinement->path_count, sizeof(*confinement->paths));
+    return confinement->paths[confinement->path_count++] = path;
+}
+
+static const char *keep_folder(struct confinement *confinement, char *path)
+{
+    confinement->folders =
+        memory_grow(confinement->folders, confinement->folder_count, sizeof(*confinement->folders));
+    return confinement->folders[confinement->folder_count++] = keep(confinement, path);
+}
+
+static void add_ports(const uint16_t **ports, size_t *count, const uint16_t *added, size_t added_count)
+{
+    for (size_t i = 0; i < added_count; i++) {
+        uint16_t *larger;
+        size_t k = 0;
+
+        while (k < *count && (*ports)[k] != added[i])
+            k++;
+        if (k < *count)
+            continue;
+        larger = memory_grow((void *)(uintptr_t)*ports, *count, sizeof(*larger));
+        larger[(*count)++] = added[i];
+        *ports = larger;
+    }
 }
 
 struct collecting {
+    /* Of the plugin that is looked at. */
     const struct berth_settings *settings;
-    struct paths read, write;
+    struct paths read, write, calls;
     bool has_socket;
 };
 
@@ -171,71 +199,79 @@ static char *folder_of(const char *path)
                                           : memory_format("%.*s", (int)(slash - path), path);
 }
 
-enum berth_code isolated_sandbox_init(struct isolated_sandbox *sandbox,
-                                      const struct isolated_options *options, struct berth_error *err)
+static void collect_one(struct confinement *confinement, struct collecting *collecting,
+                        const struct confined *one, const char *root, const char *state)
 {
-    const struct settings_isolation *isolation = options->isolation;
-    struct collecting collecting = {.settings = options->settings};
-    struct paths calls = {0};
-    enum berth_code code;
+    const struct settings_isolation *isolation = one->isolation;
+    struct sandbox_wanted *wanted = &confinement->wanted;
 
-    *sandbox = (struct isolated_sandbox){0};
-    code = find_user(isolation, &sandbox->wanted, err);
-    list_calls(isolation, &calls);
-    sandbox->wanted.system_calls = calls.items;
-    sandbox->wanted.system_call_count = calls.count;
-    if (code != BERTH_OK)
-        return code;
     for (size_t i = 0; i < isolation->read_count; i++)
-        add(&collecting.read, isolation->read[i]);
+        add(&collecting->read, isolation->read[i]);
     for (size_t i = 0; i < isolation->write_count; i++)
-        add(&collecting.write, isolation->write[i]);
-    if (options->settings != NULL)
-        collect(&collecting, options->settings->root);
-    add(&collecting.read, keep(sandbox, folder_of(options->plugin->manifest->file->path)));
-    if (options->copy != NULL)
-        add(&collecting.read, keep(sandbox, folder_of(options->copy)));
-    add(&collecting.write, keep(sandbox, memory_format("%s/%s", options->root, options->plugin->uri)));
-    add(&collecting.write, keep(sandbox, memory_format("%s/%s", options->state, options->plugin->uri)));
-    leave_out_nested(&collecting.write, collecting.write.items, collecting.write.count);
-    leave_out_nested(&collecting.read, collecting.write.items, collecting.write.count);
-    sandbox->wanted.read = collecting.read.items;
-    sandbox->wanted.read_count = collecting.read.count;
-    sandbox->wanted.write = collecting.write.items;
-    sandbox->wanted.write_count = collecting.write.count;
-    sandbox->wanted.network = (enum sandbox_network)isolation->network;
-    if (collecting.has_socket && sandbox->wanted.network == SANDBOX_NETWORK_NONE)
-        sandbox->wanted.network = SANDBOX_NETWORK_UNIX;
-    /* What runs is a server behind a socket, which it has to listen on. */
-    sandbox->wanted.runs_program = options->plugin->made_by != NULL;
-    if (sandbox->wanted.runs_program && sandbox->wanted.network == SANDBOX_NETWORK_NONE)
-        sandbox->wanted.network = SANDBOX_NETWORK_UNIX;
-    sandbox->wanted.connect_ports = isolation->connect;
-    sandbox->wanted.connect_port_count = isolation->connect_count;
-    sandbox->wanted.bind_ports = isolation->bind;
-    sandbox->wanted.bind_port_count = isolation->bind_count;
-    sandbox->wanted.memory_bytes = isolation->memory_bytes;
-    sandbox->wanted.tasks = isolation->tasks;
-    sandbox->wanted.cpu_percent = isolation->cpu_percent;
-    sandbox->wanted.allows_processes = isolation->processes;
-    sandbox->wanted.is_required = isolation->required;
-    return BERTH_OK;
+        add(&collecting->write, isolation->write[i]);
+    collecting->settings = one->settings;
+    if (one->settings != NULL)
+        collect(collecting, one->settings->root);
+    add(&collecting->read, keep(confinement, folder_of(one->plugin->manifest->file->path)));
+    if (one->copy != NULL)
+        add(&collecting->read, keep(confinement, folder_of(one->copy)));
+    add(&collecting->write, keep_folder(confinement, memory_format("%s/%s", root, one->plugin->uri)));
+    add(&collecting->write, keep_folder(confinement, memory_format("%s/%s", state, one->plugin->uri)));
+    add_ports(&wanted->connect_ports, &wanted->connect_port_count, isolation->connect,
+              isolation->connect_count);
+    add_ports(&wanted->bind_ports, &wanted->bind_port_count, isolation->bind, isolation->bind_count);
+    list_calls(isolation, &collecting->calls);
 }
 
-/* Those that are made here are of the module and the plugin's own folders. */
-static bool is_own(const struct isolated_sandbox *sandbox, const char *path)
+enum berth_code confinement_init(struct confinement *confinement, const struct confined *confined,
+                                 size_t count, const char *root, const char *state, struct berth_error *err)
 {
-    for (size_t i = 0; i < sandbox->path_count; i++)
-        if (sandbox->paths[i] == path)
+    const struct settings_isolation *isolation = confined->isolation;
+    struct sandbox_wanted *wanted = &confinement->wanted;
+    struct collecting collecting = {.has_socket = false};
+    enum berth_code code;
+
+    *confinement = (struct confinement){0};
+    code = find_user(isolation, wanted, err);
+    for (size_t i = 0; i < count; i++)
+        collect_one(confinement, &collecting, &confined[i], root, state);
+    leave_out_nested(&collecting.write, collecting.write.items, collecting.write.count);
+    leave_out_nested(&collecting.read, collecting.write.items, collecting.write.count);
+    wanted->system_calls = collecting.calls.items;
+    wanted->system_call_count = collecting.calls.count;
+    wanted->read = collecting.read.items;
+    wanted->read_count = collecting.read.count;
+    wanted->write = collecting.write.items;
+    wanted->write_count = collecting.write.count;
+    wanted->network = (enum sandbox_network)isolation->network;
+    if (collecting.has_socket && wanted->network == SANDBOX_NETWORK_NONE)
+        wanted->network = SANDBOX_NETWORK_UNIX;
+    /* What runs is a server behind a socket, which it has to listen on. */
+    wanted->runs_program = confined->plugin->made_by != NULL;
+    if (wanted->runs_program && wanted->network == SANDBOX_NETWORK_NONE)
+        wanted->network = SANDBOX_NETWORK_UNIX;
+    wanted->memory_bytes = isolation->memory_bytes;
+    wanted->tasks = isolation->tasks;
+    wanted->cpu_percent = isolation->cpu_percent;
+    wanted->allows_processes = isolation->processes;
+    wanted->is_required = isolation->required;
+    return code;
+}
+
+/* Those that are made here are of the modules and the plugins' own folders. */
+static bool is_own(const struct confinement *confinement, const char *path)
+{
+    for (size_t i = 0; i < confinement->path_count; i++)
+        if (confinement->paths[i] == path)
             return true;
     return false;
 }
 
-static bool has_all(const struct isolated_sandbox *sandbox, const char *const *paths, size_t count,
-                    const struct isolated_sandbox *of, bool is_written)
+static bool has_all(const struct confinement *confinement, const char *const *paths, size_t count,
+                    const struct confinement *of, bool is_written)
 {
-    const char *const *has = is_written ? sandbox->wanted.write : sandbox->wanted.read;
-    size_t has_count = is_written ? sandbox->wanted.write_count : sandbox->wanted.read_count;
+    const char *const *has = is_written ? confinement->wanted.write : confinement->wanted.read;
+    size_t has_count = is_written ? confinement->wanted.write_count : confinement->wanted.read_count;
 
     for (size_t i = 0; i < count; i++) {
         size_t k = 0;
@@ -248,7 +284,7 @@ static bool has_all(const struct isolated_sandbox *sandbox, const char *const *p
     return true;
 }
 
-static bool contains(const struct isolated_sandbox *one, const struct isolated_sandbox *other)
+static bool contains(const struct confinement *one, const struct confinement *other)
 {
     const struct sandbox_wanted *wanted = &other->wanted;
 
@@ -256,51 +292,75 @@ static bool contains(const struct isolated_sandbox *one, const struct isolated_s
            has_all(one, wanted->write, wanted->write_count, other, true);
 }
 
-bool isolated_sandbox_is_alike(const struct isolated_sandbox *one, const struct isolated_sandbox *other)
+bool confinement_is_alike(const struct confinement *one, const struct confinement *other)
 {
     return one->wanted.network == other->wanted.network && contains(one, other) && contains(other, one);
 }
 
-void isolated_sandbox_finish(struct isolated_sandbox *sandbox)
+void confinement_finish(struct confinement *confinement)
 {
-    for (size_t i = 0; i < sandbox->path_count; i++)
-        free(sandbox->paths[i]);
-    free(sandbox->paths);
-    free((void *)(uintptr_t)sandbox->wanted.system_calls);
-    free((void *)(uintptr_t)sandbox->wanted.read);
-    free((void *)(uintptr_t)sandbox->wanted.write);
-    *sandbox = (struct isolated_sandbox){0};
+    for (size_t i = 0; i < confinement->path_count; i++)
+        free(confinement->paths[i]);
+    free(confinement->paths);
+    free(confinement->folders);
+    free((void *)(uintptr_t)confinement->wanted.system_calls);
+    free((void *)(uintptr_t)confinement->wanted.read);
+    free((void *)(uintptr_t)confinement->wanted.write);
+    free((void *)(uintptr_t)confinement->wanted.connect_ports);
+    free((void *)(uintptr_t)confinement->wanted.bind_ports);
+    *confinement = (struct confinement){0};
 }
 
-enum berth_code isolated_judge(const struct isolated_options *options, struct sandbox_report *ret_report,
-                               struct berth_error *err)
+enum berth_code confinement_judge(const struct confined *confined, size_t count, const char *root,
+                                  const char *state, struct sandbox_report *ret_report,
+                                  struct berth_error *err)
 {
-    struct isolated_sandbox sandbox;
+    struct confinement confinement;
     struct sandbox_kernel kernel;
-    enum berth_code code = isolated_sandbox_init(&sandbox, options, err);
+    enum berth_code code = confinement_init(&confinement, confined, count, root, state, err);
 
     if (code == BERTH_OK) {
         sandbox_kernel_ask(&kernel);
-        sandbox_judge(&sandbox.wanted, &kernel, ret_report);
+        sandbox_judge(&confinement.wanted, &kernel, ret_report);
     }
-    isolated_sandbox_finish(&sandbox);
+    confinement_finish(&confinement);
     return code;
 }
 
-char *isolated_find_program(void)
+/* The plan has rejected those who disagree, but looked at no others than those that are to run. */
+static bool may_share(const struct settings_isolation *one, const struct manifest_plugin *plugin,
+                      const struct settings_isolation *other, const struct manifest_plugin *other_plugin)
 {
-    char own[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
-    char *folder, *path;
+    char *disagreement = settings_find_disagreement(one, other);
+    bool agrees = disagreement == NULL;
 
-    if (length > 0) {
-        own[length] = '\0';
-        folder = folder_of(own);
-        path = memory_format("%s/berth-worker", folder);
-        free(folder);
-        if (access(path, X_OK) == 0)
-            return path;
-        free(path);
+    free(disagreement);
+    /* A program of its own is no process to share. */
+    return agrees && plugin->made_by == NULL && other_plugin->made_by == NULL &&
+           settings_share_worker(one, plugin->manifest->module, other, other_plugin->manifest->module);
+}
+
+struct confined *confinement_find_sharers(const struct plan *plan, const struct settings *settings,
+                                          const char *uri, size_t *ret_count)
+{
+    const struct settings_plan *all = &settings->plan;
+    const struct manifest_plugin *plugin = plan->entries[plan_find(plan, uri)].plugin;
+    const struct settings_isolation *own = settings_find_isolation(settings, uri);
+    struct confined *confined = memory_allocate(all->isolation_count, sizeof(*confined));
+
+    *ret_count = 0;
+    for (size_t i = 0; i < all->isolation_count; i++) {
+        const struct settings_isolation *isolation = &all->isolation[i];
+        size_t entry = plan_find(plan, isolation->uri);
+
+        if (entry == PLAN_NONE || plan->entries[entry].state == BERTH_STATE_REJECTED ||
+            manifest_find_obstacle(plan->entries[entry].plugin) != NULL)
+            continue;
+        if (isolation != own && !may_share(own, plugin, isolation, plan->entries[entry].plugin))
+            continue;
+        confined[(*ret_count)++] = (struct confined){.plugin = plan->entries[entry].plugin,
+                                                     .settings = settings_of_plugin(settings, isolation->uri),
+                                                     .isolation = isolation};
     }
-    return memory_copy(BERTH_LIBEXEC_DIR "/berth-worker");
+    return confined;
 }

@@ -3,12 +3,12 @@
 #ifndef CORE_WORKER_ENVIRONMENT_H
 #define CORE_WORKER_ENVIRONMENT_H
 
-#include <core/manifest/manifest.h>
+#include "confinement.h"
 
 /**
- * What of the daemon's environment the worker of a plugin gets.
+ * What of the daemon's environment the worker of some plugins gets.
  * @return a list that ends with NULL, freed by the caller; borrows the variables.
  */
-char **environment_make(const struct manifest_plugin *plugin);
+char **environment_make(const struct confined *confined, size_t count);
 
 #endif

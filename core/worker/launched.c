@@ -15,6 +15,7 @@
 #include <sdk/base/memory.h>
 
 #include "limits.h"
+#include "worker.h"
 
 /* Whoever starts programs moves descriptors with low numbers. */
 #define FIRST_DESCRIPTOR 16
@@ -146,17 +147,18 @@ enum berth_code launched_create(const struct isolated_options *options, struct l
                                 struct berth_error *err)
 {
     struct launched *launched = memory_allocate(1, sizeof(*launched));
-    struct isolated_sandbox sandbox;
-    enum berth_code code = isolated_sandbox_init(&sandbox, options, err);
+    struct confinement confinement;
+    enum berth_code code = confinement_init(&confinement, options->sharers, options->sharer_count,
+                                            options->root, options->state, err);
 
     launched->uri = memory_copy(options->plugin->uri);
-    launched->program = isolated_find_program();
+    launched->program = worker_find_program();
     launched->input = -1;
     LIST_INSERT_HEAD(&all, launched, link);
     if (code == BERTH_OK)
-        code = fill(launched, options, &sandbox.wanted, err);
-    launched->user = sandbox.wanted.user;
-    isolated_sandbox_finish(&sandbox);
+        code = fill(launched, options, &confinement.wanted, err);
+    launched->user = confinement.wanted.user;
+    confinement_finish(&confinement);
     if (code == BERTH_OK)
         *ret_launched = launched;
     else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which paths an isolated plugin is allowed. */
-#include <core/worker/isolated.h>
+#include <core/worker/confinement.h>
 
 #include <string.h>
 
@@ -35,15 +35,14 @@ static void what_is_in_a_folder_that_it_writes_has_no_rule_of_its_own(void **sta
     const struct manifest_plugin plugin = {.uri = "a.v1.b", .manifest = &manifest};
     const struct settings_isolation isolation = {
         .read = read, .read_count = COUNT(read), .write = write, .write_count = COUNT(write)};
-    const struct isolated_options options = {
-        .plugin = &plugin, .isolation = &isolation, .root = "/run/berth", .state = "/state"};
-    struct isolated_sandbox sandbox;
+    const struct confined confined = {.plugin = &plugin, .isolation = &isolation};
+    struct confinement sandbox;
     struct berth_error error;
 
-    assert_int_equal(isolated_sandbox_init(&sandbox, &options, &error), BERTH_OK);
+    assert_int_equal(confinement_init(&sandbox, &confined, 1, "/run/berth", "/state", &error), BERTH_OK);
     assert_paths(sandbox.wanted.read, sandbox.wanted.read_count, reads, COUNT(reads));
     assert_paths(sandbox.wanted.write, sandbox.wanted.write_count, writes, COUNT(writes));
-    isolated_sandbox_finish(&sandbox);
+    confinement_finish(&sandbox);
 }
 
 int main(void)

@@ -61,7 +61,7 @@ static void inspect(const struct plugin_list *list, const plugin_message *plugin
     if (options->json) {
         plugin_print_json(&json, plugin, costs, settings);
     } else {
-        plugin_print_text(&table, plugin);
+        plugin_print_text(&table, list, plugin);
         if (costs != NULL)
             costs_print_text(&table, costs);
         if (settings != NULL)

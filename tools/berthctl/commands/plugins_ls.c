@@ -106,7 +106,7 @@ static void print_blocks(const struct plugin_list *list, const struct command_op
     for (size_t i = 0; i < list->count; i++) {
         if (i > 0)
             table_end_line(&table);
-        plugin_print_text(&table, list->plugins[i]);
+        plugin_print_text(&table, list, list->plugins[i]);
     }
     print_table(&table, options);
 }

@@ -10,6 +10,8 @@
 
 #include <sdk/base/memory.h>
 
+#include "note.h"
+
 static const char *code_name(const plugin_message *plugin)
 {
     return plugin->code == BERTH_OK || plugin->code == BERTH_SKIP
@@ -31,13 +33,20 @@ static void print_state(FILE *out, const plugin_message *plugin, bool with_colou
     fputc('\n', out);
 }
 
-static void print_facts(FILE *out, const plugin_message *plugin)
+static void print_facts(FILE *out, const struct plugin_list *list, const plugin_message *plugin)
 {
+    char *process;
+
     if (*plugin->reason != '\0')
         fprintf(out, "    %s\n", plugin->reason);
     if (plugin_is_degraded(plugin))
         fprintf(out, "    %s: %s\n", berth_code_name((enum berth_code)plugin->condition),
                 plugin->condition_reason);
+    if (plugin->isolation != NULL && plugin->isolation->process != 0) {
+        process = plugin_format_process(list, plugin);
+        fprintf(out, "    %s\n", process);
+        free(process);
+    }
     for (size_t i = 0; plugin->isolation != NULL && i < plugin->isolation->n_refused_calls; i++)
         fprintf(out, "    its sandbox refused %s, %llu time%s\n", plugin->isolation->refused_calls[i]->name,
                 (unsigned long long)plugin->isolation->refused_calls[i]->count,
@@ -236,7 +245,7 @@ void explain_print(FILE *out, const struct plugin_list *list, const plugin_messa
         if (i > 0)
             fputs(i == 1 && chain.second_is_below ? "below it, " : "because ", out);
         print_state(out, chain.links[i], with_colours);
-        print_facts(out, chain.links[i]);
+        print_facts(out, list, chain.links[i]);
         if (i == 0) {
             print_replaced(out, list, plugin);
             print_open(out, list, plugin, with_colours);

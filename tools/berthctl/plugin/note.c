@@ -17,7 +17,31 @@ bool plugin_has_twin(const plugin_message *plugin)
     return *plugin->newest_version != '\0' && strcmp(plugin->newest_version, plugin->version) == 0;
 }
 
-char *plugin_format_process(const plugin_message *plugin)
+static bool share_process(const plugin_message *one, const plugin_message *other)
+{
+    return one->isolation != NULL && other->isolation != NULL && one->isolation->process != 0 &&
+           one->isolation->process == other->isolation->process && one != other;
+}
+
+/* With the others by name, or only that there are any. */
+static void add_sharers(struct config_text *text, const struct plugin_list *list,
+                        const plugin_message *plugin, bool are_named)
+{
+    const char *before = ", shared with ";
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (!share_process(plugin, list->plugins[i]))
+            continue;
+        if (!are_named) {
+            config_text_add(text, ", shared");
+            return;
+        }
+        config_text_add(text, "%s%s", before, list->plugins[i]->uri);
+        before = ", ";
+    }
+}
+
+static char *format_process(const struct plugin_list *list, const plugin_message *plugin, bool are_named)
 {
     const Berth__Inspect__V1__Isolation *isolation = plugin->isolation;
     struct config_text text = {0};
@@ -30,12 +54,18 @@ char *plugin_format_process(const plugin_message *plugin)
         config_text_add(&text, " in process %llu", (unsigned long long)isolation->process);
     else
         config_text_add(&text, ", not running");
+    add_sharers(&text, list, plugin, are_named);
     if (isolation->restarts > 0)
         config_text_add(&text, ", %llu restart%s", (unsigned long long)isolation->restarts,
                         isolation->restarts == 1 ? "" : "s");
     process = memory_copy(text.bytes);
     config_text_finish(&text);
     return process;
+}
+
+char *plugin_format_process(const struct plugin_list *list, const plugin_message *plugin)
+{
+    return format_process(list, plugin, true);
 }
 
 static bool has_another_generation(const struct plugin_list *list, const plugin_message *plugin)
@@ -51,7 +81,7 @@ static bool has_another_generation(const struct plugin_list *list, const plugin_
 char *plugin_note(const struct plugin_list *list, const plugin_message *plugin)
 {
     struct config_text text = {0};
-    char *process = plugin_format_process(plugin), *note;
+    char *process = format_process(list, plugin, false), *note;
 
     if (has_another_generation(list, plugin))
         config_text_add(&text, "generation %llu, version %s", (unsigned long long)plugin->generation,

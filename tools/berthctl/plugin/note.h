@@ -5,15 +5,17 @@
 
 #include "list.h"
 
-/** NULL if it has no such export. */
-/** Does it run in a process of its own? */
+/** Does it run in another process than the daemon's? */
 bool plugin_is_isolated(const plugin_message *plugin);
 /** Does it run from another file than the installed one, of the same version? */
 bool plugin_has_twin(const plugin_message *plugin);
-/** "isolated in process 4711, 2 restarts", malloced; "" if it is not. */
-char *plugin_format_process(const plugin_message *plugin);
 /**
- * "running 1.0, on disk 1.1; isolated in process 4711", malloced; "" if there is nothing to remark.
+ * "isolated in process 4711, shared with io.x.v1.y, 2 restarts", malloced; "" if it is not.
+ * @param list  all plugins, some of which may have the same process.
+ */
+char *plugin_format_process(const struct plugin_list *list, const plugin_message *plugin);
+/**
+ * "running 1.0, on disk 1.1; isolated in process 4711, shared", malloced; "" if there is nothing to remark.
  * @param list  all plugins: while two generations of one last, each is noted with its number.
  */
 char *plugin_note(const struct plugin_list *list, const plugin_message *plugin);

@@ -156,9 +156,9 @@ static void add_times(struct table *table, const Berth__Inspect__V1__Times *time
         add_format(table, "Ready:", "after %s", ready);
 }
 
-void plugin_print_text(struct table *table, const plugin_message *plugin)
+void plugin_print_text(struct table *table, const struct plugin_list *list, const plugin_message *plugin)
 {
-    char *platforms = plugin_platforms(plugin), *process = plugin_format_process(plugin);
+    char *platforms = plugin_platforms(plugin), *process = plugin_format_process(list, plugin);
 
     add_line(table, "URI:", plugin->uri);
     add_state(table, plugin);

@@ -13,7 +13,7 @@
 /** "linux/amd64,linux/arm64/v8", sorted, without doubles; "-" for none. Malloced. */
 char *plugin_platforms(const plugin_message *plugin);
 /** Adds its lines to a table of two columns. */
-void plugin_print_text(struct table *table, const plugin_message *plugin);
+void plugin_print_text(struct table *table, const struct plugin_list *list, const plugin_message *plugin);
 /**
  * As an item of an array, or the outermost value. Durations are in nanoseconds.
  * @param costs  NULL: not asked for.
