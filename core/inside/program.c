@@ -92,7 +92,7 @@ _Noreturn static void launch(char **arguments)
 
     if (!read_start(&start)) {
         fprintf(stderr, "berth-worker: started by berthd of the same version, not by hand\n");
-        exit(EXIT_REFUSED);
+        _exit(EXIT_REFUSED);
     }
     close(CONNECTION);
     if (start.group != NULL)
@@ -113,7 +113,7 @@ _Noreturn static void launch(char **arguments)
                         strerror(errno));
     }
     fprintf(stderr, "%s\n", error.message);
-    exit(EXIT_REFUSED);
+    _exit(EXIT_REFUSED);
 }
 
 int main(int argc, char **argv)
