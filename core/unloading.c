@@ -139,6 +139,10 @@ static void on_handle(uv_handle_t *handle, void *context)
                           strcmp(file, module_path(look->module)) == 0;
 
             /* Other modules may need the same library. */
+            if (!is_own && module_library_disowns(look->module, (const void *)addresses[i])) {
+                is_known = true;
+                continue;
+            }
             hold(look, RESIDENCE_LOOP, !is_own,
                  is_own ? "a %s on the loop is its"
                         : "a %s of a library that it needs is on the loop: owner unknown",

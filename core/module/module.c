@@ -352,6 +352,38 @@ bool module_has_address(struct module *module, const void *address)
     return needs_of(module) != NULL && needs_has_address(needs_of(module), at);
 }
 
+/* A symbol of the object that has this address, and not of one that it needs; NULL: it has none. */
+static const void *find_in_object_of(const void *address, const char *name)
+{
+    const void *symbol;
+    Dl_info object, found;
+    void *handle;
+
+    if (dladdr(address, &object) == 0 || (handle = dlopen(object.dli_fname, RTLD_LAZY | RTLD_NOLOAD)) == NULL)
+        return NULL;
+    symbol = dlsym(handle, name);
+    if (symbol != NULL && (dladdr(symbol, &found) == 0 || found.dli_fbase != object.dli_fbase))
+        symbol = NULL;
+    /* Whatever else holds it still does. */
+    dlclose(handle);
+    return symbol;
+}
+
+/* The creator may be the host's code, or a library's, where a function of a module calls as its last act. */
+static bool is_of_another(void *context, const void *creator)
+{
+    return !module_has_address(context, creator) && find_in_object_of(creator, BERTH_MODULE_SYMBOL) != NULL;
+}
+
+bool module_library_disowns(struct module *module, const void *address)
+{
+    bool (*each_user)(bool (*on_user)(void *, const void *), void *) =
+        (bool (*)(bool (*)(void *, const void *), void *))(uintptr_t)find_in_object_of(
+            address, "berth_library_each_user");
+
+    return each_user != NULL && each_user(is_of_another, module);
+}
+
 bool module_imports(struct module *module, const char *function)
 {
     struct link_map *map;

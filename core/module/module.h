@@ -100,6 +100,14 @@ const struct residence *module_residence(const struct module *module);
  * it. On the loop's thread.
  */
 bool module_has_address(struct module *module, const void *address);
+/**
+ * Is what this library has on the loop certainly another module's? The library says so by
+ * `berth_library_each_user`, which names the code that created each of its objects; without that function, or
+ * where such code is in no module, or in a library that this one needs too, nothing is certain.
+ *
+ * @param address  in a library that the module needs.
+ */
+bool module_library_disowns(struct module *module, const void *address);
 /** Does it, or such a library, import a function? True if that cannot be told. */
 bool module_imports(struct module *module, const char *function);
 

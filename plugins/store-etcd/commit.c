@@ -348,5 +348,8 @@ void commit_init(struct commit *commit, const struct store_state *state, const s
     commit->events = events;
     commit->self = self;
     uv_timer_init(state->host->loop, &commit->deadline);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_timer_start(&commit->deadline, on_deadline, 0, 0);
+    uv_timer_stop(&commit->deadline);
     commit->deadline.data = commit;
 }

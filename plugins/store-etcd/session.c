@@ -806,6 +806,9 @@ struct session *session_create(const struct store_state *state, const char *endp
     session->endpoint = endpoint;
     session->metadata[0] = (struct berth_metadata){"hasleader", "true", 4};
     uv_timer_init(state->host->loop, &session->timer);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_timer_start(&session->timer, on_patience_lost, 0, 0);
+    uv_timer_stop(&session->timer);
     session->timer.data = session;
     session->open_handles = 1;
     return session;

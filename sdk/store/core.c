@@ -414,10 +414,8 @@ struct berth_store_core *berth_store_core_create(uv_loop_t *loop, const struct b
     /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
     uv_idle_start(&core->awake, stay_awake);
     uv_idle_stop(&core->awake);
-    uv_prepare_init(loop, &core->turn_end);
-    uv_unref((uv_handle_t *)&core->turn_end);
+    store_snapshots_init(core, loop);
     core->turn.data = core;
-    core->turn_end.data = core;
     core->awake.data = core;
     return core;
 }

@@ -90,6 +90,8 @@ void store_bracket_close(struct berth_store_core *core);
 
 /* The loop's turn ends: closes the snapshots that are still open. */
 void store_snapshots_close(struct berth_store_core *core);
+/** Of the handle that ends snapshots with the turn of the loop. */
+void store_snapshots_init(struct berth_store_core *core, uv_loop_t *loop);
 /* Nobody uses a snapshot any more. */
 void store_snapshots_finish(struct berth_store_core *core);
 

@@ -55,6 +55,16 @@ static void on_turn_end(uv_prepare_t *turn_end)
     store_snapshots_close(turn_end->data);
 }
 
+void store_snapshots_init(struct berth_store_core *core, uv_loop_t *loop)
+{
+    uv_prepare_init(loop, &core->turn_end);
+    /* Its function says whose it is, for whoever looks at the loop's handles before a module is unloaded. */
+    uv_prepare_start(&core->turn_end, on_turn_end);
+    uv_prepare_stop(&core->turn_end);
+    uv_unref((uv_handle_t *)&core->turn_end);
+    core->turn_end.data = core;
+}
+
 enum berth_code berth_store_core_begin(void *instance, struct berth_store_txn **ret_txn,
                                        struct berth_error *err)
 {

@@ -56,7 +56,7 @@ class ModuleCopies(Case):
         return {line.split()[-1] for line in maps.splitlines() if line.endswith(f"/{name}")}
 
     def test_modules_that_are_replaced_often_leave_nothing_in_memory(self):
-        names = ("greeter.so", "events.so", "store-lmdb.so")
+        names = ("greeter.so", "events.so", "store-lmdb.so", "servers.so")
         daemon = self.start()
         for _ in range(12):
             for name in names:

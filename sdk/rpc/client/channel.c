@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <sdk/base/container_of.h>
+#include <sdk/rpc/base/users.h>
 
 #define NANOSECONDS_PER_MILLISECOND UINT64_C(1000000)
 #define MIB (UINT64_C(1024) * 1024)
@@ -43,6 +44,7 @@ static void take_options(struct berth_rpc_channel_options *limits,
 
 static void destroy(struct berth_rpc_channel *channel)
 {
+    users_remove(channel);
     client_http2_destroy(channel);
     tls_context_unref(channel->tls);
     free(channel->path);
@@ -348,6 +350,7 @@ enum berth_code berth_rpc_channel_create(uv_loop_t *loop, const struct berth_rpc
     channel->backoff = (struct backoff){.first_ns = limits.connect_backoff_ms * NANOSECONDS_PER_MILLISECOND,
                                         .longest_ns = BACKOFF_MS_MAX * NANOSECONDS_PER_MILLISECOND};
     engine_init(&channel->engine, loop);
+    users_add(channel, __builtin_return_address(0));
     *ret_channel = channel;
     return BERTH_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <sdk/base/container_of.h>
+#include <sdk/rpc/base/users.h>
 
 #define MIB (UINT64_C(1024) * 1024)
 
@@ -86,6 +87,7 @@ static void on_engine_closed(struct engine *engine)
     server_http2_destroy(server);
     http1_mounts_finish(&server->http);
     free(server->transport);
+    users_remove(server);
     free(server);
     if (on_closed != NULL)
         on_closed(context);
@@ -203,6 +205,7 @@ enum berth_code berth_rpc_server_create(uv_loop_t *loop, const struct berth_rpc_
     server->end_task.run = end_some;
     engine_init(&server->engine, loop);
     ebb_watch(&server->engine.ebb, &server->buffered, loop, &server->engine.deadlines, drop_spares);
+    users_add(server, __builtin_return_address(0));
     *ret_server = server;
     return BERTH_OK;
 }
