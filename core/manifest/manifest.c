@@ -580,6 +580,7 @@ static void finish_plugin(struct manifest_plugin *plugin)
     free((void *)plugin->requirements);
     free((void *)plugin->wants);
     free((void *)plugin->protos);
+    free((void *)plugin->remotes);
     free((void *)plugin->skip_unless);
     free((void *)plugin->state.reads);
     makes_destroy(plugin->makes);
