@@ -25,10 +25,14 @@
 /* A name and a value. */
 #define LEAST_PAIR 10
 
+/* Least room of a piece: many small packets share one, so that what is kept takes little more than its bytes.
+ */
+#define PIECE_ROOM ((size_t)1024)
+
 /* Of a response, for which the server has no room. */
 struct piece {
     STAILQ_ENTRY(piece) link;
-    size_t length;
+    size_t length, room;
     uint8_t bytes[];
 };
 
@@ -48,6 +52,8 @@ struct http_remote {
     /* Of the response: bytes that the worker has sent, of those the server took, and what it did not. */
     uint64_t outstanding, owed;
     STAILQ_HEAD(, piece) pieces;
+    /* Of those, if there are any. */
+    struct piece *last;
 };
 
 /* Slots */
@@ -343,17 +349,32 @@ void http_take_handler(struct crossing *crossing, const struct packet *packet, s
     http->handler.methods = http->methods = copy;
 }
 
+static struct piece *add_piece(struct http_remote *remote, size_t length)
+{
+    size_t room = length > PIECE_ROOM ? length : PIECE_ROOM;
+    struct piece *piece = malloc(sizeof(*piece) + room);
+
+    if (piece == NULL)
+        return NULL;
+    piece->length = 0;
+    piece->room = room;
+    STAILQ_INSERT_TAIL(&remote->pieces, piece, link);
+    remote->last = piece;
+    return piece;
+}
+
 static void keep(struct http_remote *remote, const struct packet *packet)
 {
-    struct piece *piece = malloc(sizeof(*piece) + packet->length);
+    struct piece *piece = STAILQ_EMPTY(&remote->pieces) ? NULL : remote->last;
 
+    if (piece == NULL || packet->length > piece->room - piece->length)
+        piece = add_piece(remote, packet->length);
     if (piece == NULL) {
         give_up(remote, 503, "out of memory");
         return;
     }
-    piece->length = packet->length;
-    memcpy(piece->bytes, packet->body, packet->length);
-    STAILQ_INSERT_TAIL(&remote->pieces, piece, link);
+    memcpy(piece->bytes + piece->length, packet->body, packet->length);
+    piece->length += packet->length;
 }
 
 static void take_body(struct http_remote *remote, const struct packet *packet)
@@ -364,6 +385,9 @@ static void take_body(struct http_remote *remote, const struct packet *packet)
         channel_break(crossing->channel, "sent more of an HTTP response than the daemon had room for");
         return;
     }
+    /* It counts nothing, so any number of them would be kept. */
+    if (packet->length == 0)
+        return;
     if (crossing->http.bytes + packet->length > HTTP_BYTES_MAX) {
         packet_end(begin(remote, PACKET_CANCEL, 0));
         give_up(remote, 503, "responses of an isolated plugin exceed 64 MiB in flight");

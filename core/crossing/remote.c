@@ -50,8 +50,9 @@ void remote_init(struct crossing *crossing)
     crossing->remotes = memory_allocate(plugin->remote_count, sizeof(*crossing->remotes));
     crossing->remote_list = memory_allocate(plugin->remote_count + 1, sizeof(*crossing->remote_list));
     for (size_t i = 0; i < plugin->remote_count; i++) {
-        crossing->remotes[i] =
-            (struct berth_remote){.size = sizeof(*crossing->remotes), .interface = plugin->remotes[i]};
+        /* Its own: a manifest is exchanged for another when settings change in place. */
+        crossing->remotes[i] = (struct berth_remote){.size = sizeof(*crossing->remotes),
+                                                     .interface = memory_copy(plugin->remotes[i])};
         crossing->remote_list[i] = &crossing->remotes[i];
     }
 }
@@ -59,6 +60,8 @@ void remote_init(struct crossing *crossing)
 void remote_finish(struct crossing *crossing)
 {
     remote_wire_finish(&crossing->remote);
+    for (size_t i = 0; crossing->remote_list != NULL && crossing->remote_list[i] != NULL; i++)
+        free((char *)(uintptr_t)crossing->remote_list[i]->interface);
     free(crossing->remote_list);
     free(crossing->remotes);
 }

@@ -92,15 +92,13 @@ static void on_crossing_closed(struct crossing *unused)
     open_parts--;
 }
 
-static int begin(void **state)
+static int begin_with(const struct manifest_plugin *plugin)
 {
-    static const struct manifest_service service = {.name = "test.Described"};
-    static const struct manifest_plugin plugin = {.uri = URI, .services = &service, .service_count = 1};
     int pair[2];
 
     reports = failures = asked_for = lines = emitted = 0;
     channel = (struct channel){.on_packet = on_packet, .on_broken = on_broken};
-    crossing = (struct crossing){.plugin = &plugin, .channel = &channel};
+    crossing = (struct crossing){.plugin = plugin, .channel = &channel};
     if (uv_loop_init(&loop) != 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0 ||
         channel_open(&channel, &loop, pair[0]) != 0)
         return -1;
@@ -109,6 +107,24 @@ static int begin(void **state)
     crossing_begin(&crossing, &host);
     crossing_open(&crossing, &loop);
     return 0;
+}
+
+static int begin(void **state)
+{
+    static const struct manifest_service service = {.name = "test.Described"};
+    static const struct manifest_plugin plugin = {.uri = URI, .services = &service, .service_count = 1};
+
+    return begin_with(&plugin);
+}
+
+static int begin_http(void **state)
+{
+    static const struct manifest_plugin plugin = {
+        .uri = URI, .type = "io.berth.http.v1", .interface = "berth_http", .http_prefix = "/x"};
+    int result = begin_with(&plugin);
+
+    forward_open(&crossing.forward);
+    return result;
 }
 
 static int end(void **state)
@@ -361,6 +377,109 @@ static void a_deprecation_of_a_namesake_is_refused(void **state)
     assert_int_equal(emitted, 3);
 }
 
+/* A server whose client takes nothing until it is told. */
+static bool is_full;
+static unsigned writes;
+static size_t written;
+
+static enum berth_code begin_response(struct berth_http_request *request, unsigned status,
+                                      const struct berth_http_header *headers, size_t count, int64_t length)
+{
+    return BERTH_OK;
+}
+
+static enum berth_code write_response(struct berth_http_request *request, const void *bytes, size_t length)
+{
+    const char *text = bytes;
+
+    if (is_full)
+        return BERTH_RESOURCE_EXHAUSTED;
+    writes++;
+    for (size_t i = 0; i < length; i++)
+        assert_int_equal(text[i], 'a' + (char)((written + i) % 26));
+    written += length;
+    return BERTH_OK;
+}
+
+static bool can_write(struct berth_http_request *request)
+{
+    return !is_full;
+}
+
+static void end_response(struct berth_http_request *request)
+{
+}
+
+static void say_body(uint32_t number, const void *bytes, size_t length)
+{
+    struct packet_writer writer = {0};
+
+    packet_begin(&writer, PACKET_MESSAGE, PACKET_HTTP, number);
+    packet_put_raw(&writer, bytes, length);
+    take(&writer);
+}
+
+static void a_response_in_many_small_packets_takes_no_more_room_than_its_bytes(void **state)
+{
+    static const struct berth_http_ops operations = {.size = sizeof(operations),
+                                                     .begin = begin_response,
+                                                     .write = write_response,
+                                                     .can_write = can_write,
+                                                     .end = end_response,
+                                                     .abort = end_response};
+    static const struct berth_peer peer = {.size = sizeof(peer), .address = "a"};
+    struct berth_http_request request = {.size = sizeof(request),
+                                         .ops = &operations,
+                                         .method = "GET",
+                                         .path = "/x",
+                                         .rest = "",
+                                         .query = "",
+                                         .body = "",
+                                         .peer = &peer,
+                                         .instance = &crossing.forward};
+    const unsigned bytes = 20000;
+    uint8_t head[PACKET_HEAD];
+    uint32_t number;
+
+    crossing.http.handler.on_request(&request);
+    channel_flush(&channel);
+    assert_int_equal(recv(far, head, sizeof(head), MSG_DONTWAIT), sizeof(head));
+    memcpy(&number, head + sizeof(head) - sizeof(number), sizeof(number));
+    is_full = true;
+    writes = 0;
+    written = 0;
+    for (unsigned i = 0; i < bytes; i++) {
+        const char letter = 'a' + (char)(i % 26);
+
+        say_body(number, &letter, 1);
+        say_body(number, "", 0);
+    }
+    assert_int_equal(crossing.http.bytes, bytes);
+    is_full = false;
+    crossing.http.handler.on_writable(&request);
+    /* Each write is of one block of memory. */
+    assert_int_equal(written, bytes);
+    assert_true(writes < bytes / 500);
+    crossing.http.handler.on_end(&request);
+    assert_int_equal(crossing.http.bytes, 0);
+}
+
+/* As when settings change in place: the plugin keeps its process, and the old manifest goes. */
+static void interfaces_keep_their_names_without_the_manifest(void **state)
+{
+    char *name = memory_copy("test_interface");
+    const char *const names[] = {name};
+    const struct manifest_plugin plugin = {.uri = URI, .remotes = names, .remote_count = 1};
+
+    crossing = (struct crossing){.plugin = &plugin};
+    crossing_init(&crossing);
+    memset(name, '?', strlen(name));
+    free(name);
+    assert_string_equal(crossing.remote_list[0]->interface, "test_interface");
+    assert_null(crossing.remote_list[1]);
+    crossing_finish(&crossing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +491,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_is_refused_again_and_again_is_heard_no_more, begin, end),
         cmocka_unit_test_setup_teardown(no_series_is_made_beyond_the_maximum, begin, end),
         cmocka_unit_test_setup_teardown(a_deprecation_of_a_namesake_is_refused, begin, end),
+        cmocka_unit_test_setup_teardown(a_response_in_many_small_packets_takes_no_more_room_than_its_bytes,
+                                        begin_http, end),
+        cmocka_unit_test(interfaces_keep_their_names_without_the_manifest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
