@@ -101,8 +101,8 @@ struct local_call {
     struct berth_remote_reply reply;
     berth_remote_ended *on_end;
     void *handle;
-    /* Serve is on the stack; it has ended. */
-    bool is_serving, is_over;
+    /* Serve is on the stack; it has ended; the provider was asked to end it, which it is once. */
+    bool is_serving, is_over, is_cancelled;
     _Alignas(max_align_t) uint8_t context[BERTH_REMOTE_CONTEXT_MAX];
 };
 
@@ -152,11 +152,15 @@ static enum berth_code start_local(struct berth_remote_peer *table,
     return BERTH_OK;
 }
 
-static void cancel_local(struct berth_remote_peer *table, struct berth_remote_call *call)
+static void cancel_local(struct berth_remote_peer *table, struct berth_remote_call *opaque)
 {
     struct remote_local *local = CONTAINER_OF(table, struct remote_local, table);
+    struct local_call *call = (struct local_call *)opaque;
 
-    local->remote->cancel(local->interface, local->instance, ((struct local_call *)call)->handle);
+    if (call->is_cancelled)
+        return;
+    call->is_cancelled = true;
+    local->remote->cancel(local->interface, local->instance, call->handle);
 }
 
 struct berth_remote_peer *remote_caller_local(struct remote_caller *caller, const struct berth_remote *remote,

@@ -311,6 +311,7 @@ static void calls_that_arrive_are_answered_once(void **state)
     send_packet(PACKET_REMOTE_CANCEL, (const uint32_t[]){1000}, 1, NULL, NULL, 0);
     assert_int_equal(cancelled, 0);
     send_packet(PACKET_REMOTE_CANCEL, call, 1, NULL, NULL, 0);
+    send_packet(PACKET_REMOTE_CANCEL, call, 1, NULL, NULL, 0);
     assert_int_equal(cancelled, 1);
     accepted->end(accepted, BERTH_CANCELLED, NULL, 0, "stopped");
     received(&number);
@@ -326,6 +327,7 @@ static void who_called_may_be_gone_before_the_answer(void **state)
     uint8_t byte;
 
     send_packet(PACKET_REMOTE_CALL, call, 4, NULL, "ask", 3);
+    send_packet(PACKET_REMOTE_CANCEL, call, 1, NULL, NULL, 0);
     remote_wire_end(&wire, "its process ended");
     assert_int_equal(cancelled, 1);
     accepted->end(accepted, BERTH_OK, "late", 4, NULL);
