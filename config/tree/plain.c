@@ -20,8 +20,8 @@
 
 /* Of a map; more are compared with one another by libyaml's reader, which sorts them. */
 #define KEYS_MAX 256
-/* libyaml takes keys of up to 1,024 characters, with what stands around them. */
-#define KEY_BYTES_MAX 512
+/* libyaml takes keys of up to 1,024 characters, with what stands around them; each may have been escaped. */
+#define KEY_BYTES_MAX 500
 
 struct plain {
     struct config_tree *tree;
@@ -32,6 +32,9 @@ struct plain {
     const char *line_begin;
     uint32_t line;
     bool is_ascii;
+    /* Where the last mark was, and how many bytes before it on its line continue a character. */
+    const char *counted;
+    size_t continuing;
     size_t node_count;
     unsigned depth;
 };
@@ -44,14 +47,19 @@ struct scalar {
     bool is_plain;
 };
 
-/* Columns of marks count characters. */
-static struct config_mark mark_here(const struct plain *plain)
+/* Columns of marks count characters. A line can be as long as the file and have a mark at every other byte,
+ * so each counts from the one before it. */
+static struct config_mark mark_here(struct plain *plain)
 {
     size_t before = (size_t)(plain->at - plain->line_begin);
 
-    for (const char *at = plain->line_begin; !plain->is_ascii && at < plain->at; at++)
-        before -= ((unsigned char)*at & 0xc0) == 0x80;
-    return (struct config_mark){plain->file, plain->line, (uint32_t)before + 1};
+    if (plain->counted < plain->line_begin || plain->counted > plain->at) {
+        plain->counted = plain->line_begin;
+        plain->continuing = 0;
+    }
+    for (; !plain->is_ascii && plain->counted < plain->at; plain->counted++)
+        plain->continuing += ((unsigned char)*plain->counted & 0xc0) == 0x80;
+    return (struct config_mark){plain->file, plain->line, (uint32_t)(before - plain->continuing) + 1};
 }
 
 /* In bytes, which is the same for what indents: spaces and dashes. */
@@ -426,7 +434,8 @@ static struct config_node *read_node(struct plain *plain, int64_t indent, bool s
 struct config_tree *config_yaml_read_plain(const char *name, const char *text, size_t length,
                                            const struct config_limits *limits)
 {
-    struct plain plain = {.limits = limits, .at = text, .end = text + length, .line_begin = text, .line = 1};
+    struct plain plain = {
+        .limits = limits, .at = text, .end = text + length, .line_begin = text, .line = 1, .counted = text};
     struct config_node *root;
 
     if (length > limits->max_bytes || limits->aliases || !text_is_plain(text, length, &plain.is_ascii))

@@ -414,6 +414,49 @@ static void the_quick_reader_leaves_to_libyaml_what_it_is_not_certain_about(void
             fail_msg("read although it is not plain: %s", texts[i]);
 }
 
+/* libyaml counts what is written, not what is meant. */
+static void a_key_of_escapes_is_read_alike_up_to_the_longest(void **state)
+{
+    char text[2200];
+
+    for (size_t pairs = 490; pairs <= 520; pairs++)
+        for (size_t i = 0; i < 2; i++) {
+            const char *const quotes[] = {"\"\\\\", "'''"};
+            size_t length = 0;
+
+            text[length++] = quotes[i][0];
+            for (size_t k = 0; k < pairs; k++, length += 2)
+                memcpy(text + length, quotes[i] + 1, 2);
+            text[length++] = quotes[i][0];
+            length += (size_t)sprintf(text + length, ": b\n");
+            read_plain_and_whole(text, length, &config_limits_manifest);
+        }
+}
+
+static double seconds_for_a_line(size_t values)
+{
+    char *text = malloc(values * 3 + 16);
+    size_t length = 6;
+    struct timespec before, after;
+
+    assert_non_null(text);
+    memcpy(text, "a: [\xc3\xa9", length);
+    for (size_t i = 0; i < values; i++, length += 3)
+        memcpy(text + length, ", b", 3);
+    memcpy(text + length, "]\n", 2);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+    config_tree_destroy(config_yaml_read_plain("a.yaml", text, length + 2, &config_limits_file));
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+    free(text);
+    return (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
+}
+
+static void many_values_on_one_line_are_not_quadratic(void **state)
+{
+    seconds_for_a_line(9000);
+    assert_true(seconds_for_a_line(90000) < 40 * seconds_for_a_line(9000) + 0.5);
+}
+
 /* Whoever exceeds them is told so, by the other reader. */
 static void the_quick_reader_keeps_to_the_limits(void **state)
 {
@@ -451,6 +494,8 @@ int main(void)
         cmocka_unit_test(manifests_are_read_by_the_quick_reader_as_by_libyaml),
         cmocka_unit_test(the_quick_reader_leaves_to_libyaml_what_it_is_not_certain_about),
         cmocka_unit_test(the_quick_reader_keeps_to_the_limits),
+        cmocka_unit_test(a_key_of_escapes_is_read_alike_up_to_the_longest),
+        cmocka_unit_test(many_values_on_one_line_are_not_quadratic),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
