@@ -17,6 +17,7 @@
 #include <core/listen/listen.h>
 #include <core/notify.h>
 #include <core/survey/survey.h>
+#include <core/worker/isolated.h>
 #include <sdk/base/text_file.h>
 
 /* NULL: to standard output. */
@@ -229,6 +230,11 @@ static void print_json(struct survey *survey, const struct outcome *outcome)
     config_json_close(&json, '}');
 }
 
+static void add_warning(void *context, const char *text)
+{
+    config_diagnostics_add(context, CONFIG_WARNING, NULL, "%s", text);
+}
+
 int command_config_check(const struct command_options *options)
 {
     bool json = cli_has(options->line, "json");
@@ -240,6 +246,7 @@ int command_config_check(const struct command_options *options)
     outcome.is_valid = survey_take(&settings, NULL, &survey) && survey_check(&survey);
     if (outcome.is_valid) {
         survey_plan(&survey);
+        isolated_find_problems(survey.plan, survey.settings, add_warning, &survey.diagnostics);
         outcome.would_start = survey_would_start(&survey);
     }
     if (!json) {

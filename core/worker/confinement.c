@@ -4,10 +4,12 @@
 #include "confinement.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <config/schema/value.h>
@@ -176,6 +178,38 @@ static enum berth_code find_user(const struct settings_isolation *isolation, str
     return BERTH_OK;
 }
 
+/* What the daemon may not look at is not judged here: the worker may be another user, or fail with a reason.
+ */
+static enum berth_code check_paths(const struct settings_isolation *isolation, const char *const *paths,
+                                   size_t count, const char *list, struct berth_error *err)
+{
+    struct stat status;
+
+    for (size_t i = 0; i < count; i++)
+        if (stat(paths[i], &status) != 0 && (errno == ENOENT || errno == ENOTDIR))
+            return berth_error_set(
+                err, BERTH_FAILED_PRECONDITION,
+                "%s:%u:%u: isolation: files.%s: %s does not exist; create it, or remove it "
+                "from files.%s",
+                isolation->mark.file, isolation->mark.line, isolation->mark.column, list, paths[i], list);
+    return BERTH_OK;
+}
+
+enum berth_code confinement_check_files(const struct confined *confined, size_t count,
+                                        struct berth_error *err)
+{
+    enum berth_code code = BERTH_OK;
+
+    for (size_t i = 0; i < count && code == BERTH_OK; i++) {
+        const struct settings_isolation *isolation = confined[i].isolation;
+
+        code = check_paths(isolation, isolation->read, isolation->read_count, "read", err);
+        if (code == BERTH_OK)
+            code = check_paths(isolation, isolation->write, isolation->write_count, "write", err);
+    }
+    return code;
+}
+
 /* Sets become what they hold. Names that are unknown were errors of the configuration. */
 static void list_calls(const struct settings_isolation *isolation, struct paths *calls)
 {
@@ -319,6 +353,8 @@ enum berth_code confinement_judge(const struct confined *confined, size_t count,
     struct sandbox_kernel kernel;
     enum berth_code code = confinement_init(&confinement, confined, count, root, state, err);
 
+    if (code == BERTH_OK)
+        code = confinement_check_files(confined, count, err);
     if (code == BERTH_OK) {
         sandbox_kernel_ask(&kernel);
         sandbox_judge(&confinement.wanted, &kernel, ret_report);

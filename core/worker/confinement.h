@@ -51,6 +51,11 @@ void confinement_finish(struct confinement *confinement);
 /** Of the same plugins, isolated in the same way: do their settings lead to the same paths? */
 bool confinement_is_alike(const struct confinement *one, const struct confinement *other);
 
+/** @return BERTH_OK; BERTH_FAILED_PRECONDITION for a file listed under `files` that does not exist, with the
+ * place. */
+enum berth_code confinement_check_files(const struct confined *confined, size_t count,
+                                        struct berth_error *err);
+
 /** What of it this kernel and the daemon's rights can enforce, and how exposed the plugins are. @return as
  * above. */
 enum berth_code confinement_judge(const struct confined *confined, size_t count, const char *root,

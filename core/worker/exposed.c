@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sdk/base/memory.h>
+
 /* An isolated plugin of a plan: with whom it shares a process, and what that is confined to. */
 struct judged {
     struct confined *sharers;
@@ -68,6 +70,45 @@ void isolated_print_text(FILE *out, const struct plan *plan, const struct settin
         else
             fprintf(out, "  ! %s\n", judged.error.message);
         free(judged.sharers);
+    }
+}
+
+static char *describe_problem(const struct plan *plan, const struct settings *settings, const char *uri)
+{
+    const bool is_required = settings_find_isolation(settings, uri)->required;
+    struct judged judged;
+    char *text = NULL;
+
+    judge(&judged, plan, settings, uri);
+    if (!judged.is_judged)
+        text = memory_format("%s: %s", uri, judged.error.message);
+    for (size_t i = 0; i < SANDBOX_PROMISES && judged.is_judged && is_required && text == NULL; i++) {
+        const struct sandbox_item *item = &judged.report.items[i];
+
+        if (item->verdict == SANDBOX_MISSING)
+            text = memory_format("%s: will not start: sandbox is required, but %s: %s", uri, item->name,
+                                 item->text);
+    }
+    free(judged.sharers);
+    return text;
+}
+
+void isolated_find_problems(const struct plan *plan, const struct settings *settings,
+                            void (*found)(void *context, const char *text), void *context)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct plan_entry *entry = &plan->entries[i];
+        char *text = NULL;
+
+        if (entry->plugin == NULL || settings_find_isolation(settings, entry->plugin->uri) == NULL)
+            continue;
+        if (entry->state == BERTH_STATE_REJECTED && !entry->is_replaced)
+            text = memory_format("%s: %s", entry->plugin->uri, entry->reason);
+        else if (i < plan->run_count)
+            text = describe_problem(plan, settings, entry->plugin->uri);
+        if (text != NULL)
+            found(context, text);
+        free(text);
     }
 }
 

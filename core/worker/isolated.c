@@ -711,6 +711,8 @@ enum berth_code isolated_create(const struct isolated_options *options, struct i
     enum berth_code code = confinement_init(&isolated->confinement, options->sharers, options->sharer_count,
                                             options->root, options->state, err);
 
+    if (code == BERTH_OK)
+        code = confinement_check_files(options->sharers, options->sharer_count, err);
     if (code != BERTH_OK) {
         confinement_finish(&isolated->confinement);
         free(isolated);

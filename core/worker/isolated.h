@@ -37,7 +37,8 @@ struct isolated_options {
 
 /**
  * Starts nothing. One for each URI at a time.
- * @return BERTH_OK; BERTH_FAILED_PRECONDITION for a user that does not exist; BERTH_RESOURCE_EXHAUSTED.
+ * @return BERTH_OK; BERTH_FAILED_PRECONDITION for a user or a file that does not exist;
+ * BERTH_RESOURCE_EXHAUSTED.
  */
 enum berth_code isolated_create(const struct isolated_options *options, struct isolated **ret_isolated,
                                 struct berth_error *err);
@@ -50,6 +51,13 @@ const struct berth_plugin *isolated_table(const struct isolated *isolated);
 
 /** The exposure of each plugin of a plan that is isolated, as text for people; nothing where none is. */
 void isolated_print_text(FILE *out, const struct plan *plan, const struct settings *settings);
+/**
+ * Calls found for each isolated plugin of a plan that will not run as it is isolated: the plan rejects it, a
+ * user or a file does not exist, or its sandbox is required and cannot be enforced here.
+ * @param found  gets one sentence that names the plugin or the place; copies what it keeps.
+ */
+void isolated_find_problems(const struct plan *plan, const struct settings *settings,
+                            void (*found)(void *context, const char *text), void *context);
 /** What isolated_print_json is handed; both are borrowed. */
 struct isolated_planned {
     const struct plan *plan;

@@ -356,9 +356,27 @@ class Contained(Isolated):
         self.assert_stops(daemon)
 
     def test_a_path_that_is_allowed_but_missing_is_named(self):
-        daemon = self.begin({"files": {"read": ["/nowhere/at/all"]}})
-        self.assertIn("/nowhere/at/all", self.state_of(daemon))
+        missing = self.workshop.top / "missing"
+        daemon = self.begin({"files": {"read": [str(missing)]}})
+        expected = f"isolation: files.read: {missing} does not exist; create it, or remove it from files.read"
+        self.assertIn(expected, self.state_of(daemon))
+        for command in (("plan",), ("config", "check"), ("config", "check", "--json")):
+            told = self.berthd(*command, "--config", self.workshop.config)
+            self.assertIn(expected, told.stdout + told.stderr)
+        missing.write_text("x", encoding="utf-8")
+        started = daemon.ctl("plugins", "start", URI)
+        self.assertEqual(0, started.returncode, started.stdout + started.stderr)
+        self.assertEqual("ok", self.do(daemon, str(missing)))
         self.assert_stops(daemon)
+
+    def test_config_check_names_what_will_not_run_isolated(self):
+        self.workshop.write_config(isolation={
+            URI: {"required": True, "memory": "1GiB", "system_calls": ["memfd_create"]},
+            "io.containerd.server.v1.grpc": {}, "io.containerd.grpc.v1.version": {"user": "no-such-user"}})
+        told = self.berthd("config", "check", "--config", self.workshop.config).stderr
+        self.assert_line(told, f"warning: {URI}: will not start: sandbox is required, but memory: ")
+        self.assert_line(told, "warning: io.containerd.server.v1.grpc: cannot be isolated: it is a server")
+        self.assert_line(told, "warning: io.containerd.grpc.v1.version: ", "user \"no-such-user\" does not exist")
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root")
     def test_its_own_user_and_its_folders(self):

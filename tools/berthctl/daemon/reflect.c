@@ -321,8 +321,10 @@ static enum berth_code refuse_service(const struct reflect_names *services, cons
         return berth_error_set(
             err, BERTH_NOT_FOUND,
             "%zu services end with \"%s\"; give the full name (berthctl services lists them)", count, name);
-    return berth_error_set(err, BERTH_NOT_FOUND, "no service \"%s\"%s; berthctl services lists them", name,
-                           hint_at_service(services, name).text);
+    return berth_error_set(
+        err, BERTH_NOT_FOUND,
+        "no service \"%s\"%s; `berthctl services` lists them, `berthctl status` plugins that do not run",
+        name, hint_at_service(services, name).text);
 }
 
 enum berth_code reflect_find_service(struct reflect *reflect, const char *name, char **ret_name,
