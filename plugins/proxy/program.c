@@ -46,6 +46,7 @@ struct program {
     /** -1: it does not run. */
     int pidfd, output;
     uv_poll_t exit, reader;
+    bool has_reader;
     uv_timer_t timer;
     bool is_stopping, has_failed, is_running;
     unsigned open_handles;
@@ -256,6 +257,42 @@ static void clear_socket(const struct program *program)
         unlink(address);
 }
 
+/* @return 0, or a negative error: then the program is gone, and its descriptors are closed. */
+static int watch_end(struct program *program)
+{
+    int error = uv_poll_init(program->proxy->host->loop, &program->exit, program->pidfd), status;
+
+    if (error == 0) {
+        program->open_handles++;
+        program->exit.data = program;
+        uv_poll_start(&program->exit, UV_READABLE, on_exit_seen);
+        return 0;
+    }
+    kill(-program->pid, SIGKILL);
+    reap(program->pid, &status);
+    close(program->pidfd);
+    close(program->output);
+    program->pidfd = program->output = -1;
+    return error;
+}
+
+/* Without its output it is ended, and that is told as its last line. */
+static void watch_output(struct program *program)
+{
+    int error = uv_poll_init(program->proxy->host->loop, &program->reader, program->output);
+
+    program->has_reader = error == 0;
+    if (program->has_reader) {
+        program->open_handles++;
+        program->reader.data = program;
+        uv_poll_start(&program->reader, UV_READABLE | UV_DISCONNECT, on_output);
+        return;
+    }
+    snprintf(program->last, sizeof(program->last), "(the daemon could not watch its output: %s)",
+             strerror(-error));
+    kill(-program->pid, SIGKILL);
+}
+
 static enum berth_code launch(struct program *program, struct berth_error *err)
 {
     int error;
@@ -267,16 +304,16 @@ static enum berth_code launch(struct program *program, struct berth_error *err)
     if (error != 0)
         return berth_error_set(err, BERTH_UNAVAILABLE, "%.300s: cannot be started: %s", program->arguments[0],
                                strerror(error));
+    error = watch_end(program);
+    if (error != 0)
+        return berth_error_set(err, BERTH_UNAVAILABLE,
+                               "%.300s: was killed: the daemon could not watch it: %s", program->arguments[0],
+                               strerror(-error));
     berth_series_add(program->proxy->starts, 1);
     program->is_running = true;
     program->proxy->is_program_down = false;
     program->started_ns = uv_hrtime();
-    program->open_handles += 2;
-    uv_poll_init(program->proxy->host->loop, &program->exit, program->pidfd);
-    uv_poll_init(program->proxy->host->loop, &program->reader, program->output);
-    program->exit.data = program->reader.data = program;
-    uv_poll_start(&program->exit, UV_READABLE, on_exit_seen);
-    uv_poll_start(&program->reader, UV_READABLE | UV_DISCONNECT, on_output);
+    watch_output(program);
     berth_log(program->proxy->host, BERTH_LOG_INFO, "started %s pid=%ld%s",
               program->proxy->config.command.items[0], (long)program->pid,
               program->proxy->launcher != NULL ? " confined=yes" : "");
@@ -366,7 +403,8 @@ static void on_handle_closed(uv_handle_t *handle)
 static void close_pipes(struct program *program)
 {
     uv_close((uv_handle_t *)&program->exit, on_handle_closed);
-    uv_close((uv_handle_t *)&program->reader, on_handle_closed);
+    if (program->has_reader)
+        uv_close((uv_handle_t *)&program->reader, on_handle_closed);
     close(program->pidfd);
     close(program->output);
     program->pidfd = program->output = -1;
