@@ -27,7 +27,7 @@ static void pass(struct crossing *crossing, bool is_failure, enum berth_code cod
 {
     /* What fails is not running for tracing. */
     if (is_failure)
-        crossing_begin_close(crossing);
+        spans_stop(crossing);
     if (is_failure)
         (crossing->host->fail)(crossing->host, code, message);
     else

@@ -137,8 +137,7 @@ void crossing_take(struct crossing *crossing, const struct packet *packet)
 
 void crossing_begin_close(struct crossing *crossing)
 {
-    spans_end(crossing);
-    crossing->makes_no_spans = true;
+    spans_stop(crossing);
 }
 
 void crossing_end(struct crossing *crossing)

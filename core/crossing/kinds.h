@@ -58,6 +58,8 @@ void http_take_handler(struct crossing *crossing, const struct packet *packet, s
 void http_follow(struct crossing *crossing);
 void spans_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 void spans_end(struct crossing *crossing);
+/** The same, and until the plugin's next init none begins. */
+void spans_stop(struct crossing *crossing);
 void state_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);
 /** Values of the plugin's metrics, as its process has them. */
 void metrics_take(struct crossing *crossing, const struct packet *packet, struct packet_reader *reader);

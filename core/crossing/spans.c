@@ -70,6 +70,12 @@ void spans_end(struct crossing *crossing)
     free(spans);
 }
 
+void spans_stop(struct crossing *crossing)
+{
+    spans_end(crossing);
+    crossing->makes_no_spans = true;
+}
+
 static const struct berth_trace *get_trace(struct packet_reader *reader, struct berth_trace *trace)
 {
     size_t length;
