@@ -329,14 +329,6 @@ void modules_forget_failures(struct modules *modules)
     }
 }
 
-void modules_each(const struct modules *modules,
-                  bool (*on_module)(void *context, const struct loaded_module *file), void *context)
-{
-    for (const struct loaded_module *file = modules->files; file != NULL; file = file->next)
-        if (file->module != NULL && !on_module(context, file))
-            return;
-}
-
 void modules_init(struct modules *modules, uv_loop_t *loop, const char *root, uint64_t max_resident)
 {
     *modules = (struct modules){.loop = loop, .root = root, .max_resident = max_resident};

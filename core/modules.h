@@ -93,9 +93,6 @@ void modules_release(struct modules *modules, struct loaded_module *file);
 
 /** Nothing uses it, and it could not be unloaded until now. */
 bool modules_is_resident(const struct loaded_module *file);
-/** Visits what is in memory until the visitor returns false. */
-void modules_each(const struct modules *modules,
-                  bool (*on_module)(void *context, const struct loaded_module *file), void *context);
 /** The memory that residents take. */
 uint64_t modules_resident_bytes(const struct modules *modules, size_t *ret_count);
 

@@ -186,9 +186,6 @@ struct change *change_create(const struct change_running *running, size_t runnin
                              const struct settings *settings, const struct change_request *request);
 void change_destroy(struct change *change);
 
-/** The step of a URI, or CHANGE_NONE. */
-size_t change_find(const struct change *change, const char *uri);
-
 /** What would happen and why: for people, a line for each step that is not CHANGE_KEEP; and for programs. */
 void change_print_text(FILE *out, const struct change *change);
 void change_print_json(FILE *out, const struct change *change);

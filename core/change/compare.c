@@ -261,17 +261,3 @@ void change_destroy(struct change *change)
     free(change->groups);
     free(memory);
 }
-
-static int compare_steps(const void *a, const void *b)
-{
-    return strcmp(((const struct change_step *)a)->uri, ((const struct change_step *)b)->uri);
-}
-
-size_t change_find(const struct change *change, const char *uri)
-{
-    const struct change_step key = {.uri = uri};
-    const struct change_step *found =
-        bsearch(&key, change->steps, change->step_count, sizeof(key), compare_steps);
-
-    return found == NULL ? CHANGE_NONE : (size_t)(found - change->steps);
-}

@@ -110,11 +110,6 @@ const char *residence_name(enum residence_cause cause)
     return causes[index_of(cause)].name;
 }
 
-const char *residence_remedy(enum residence_cause cause)
-{
-    return causes[index_of(cause)].remedy;
-}
-
 void residence_format(const struct residence *residence, char *text, size_t size)
 {
     uint32_t shown = residence->certain != 0 ? residence->certain : residence->possible;

@@ -45,9 +45,8 @@ struct residence {
 };
 
 void residence_predict(const struct elf_image *image, struct residence *ret_residence);
-/** "unique symbols", and what its author can do about it: "build with -fno-gnu-unique". */
+/** "unique symbols" */
 const char *residence_name(enum residence_cause cause);
-const char *residence_remedy(enum residence_cause cause);
 /**
  * Writes "will stay resident after an upgrade (36 KiB): unique symbols; build with -fno-gnu-unique", or "may
  * stay resident …". Empty if nothing keeps it.

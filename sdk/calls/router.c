@@ -674,13 +674,6 @@ void router_hold(struct router *router, const char *service, size_t max_calls)
     note_change(router);
 }
 
-bool router_is_held(const struct router *router, const char *service)
-{
-    const struct route *route = routes_find(&router->routes, service);
-
-    return route != NULL && route->state == ROUTE_HELD;
-}
-
 void router_set_gone(struct router *router, const char *service, enum berth_code code, const char *reason)
 {
     struct route *route = routes_find(&router->routes, service);

@@ -183,8 +183,6 @@ enum berth_code router_provide(struct router *router, const char *plugin, const 
  *                   BERTH_RESOURCE_EXHAUSTED. SIZE_MAX: any number.
  */
 void router_hold(struct router *router, const char *service, size_t max_calls);
-/** Do new calls wait? */
-bool router_is_held(const struct router *router, const char *service);
 /** Ends router_hold without a switch: calls reach the instance that they did before. */
 void router_release(struct router *router, const char *service);
 /** Rejects new calls with the code and the reason; calls in flight continue. */

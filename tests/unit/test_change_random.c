@@ -312,7 +312,7 @@ static void assert_each_step_has_its_place(const struct change *change)
         assert_int_equal(begins[i], action != CHANGE_STOP && action != CHANGE_KEEP);
         assert_true((action == CHANGE_KEEP) == (change->steps[i].group == CHANGE_NONE));
         assert_true(action == CHANGE_KEEP || change->steps[i].reason != NULL);
-        assert_int_equal(change_find(change, change->steps[i].uri), i);
+        assert_true(i == 0 || strcmp(change->steps[i - 1].uri, change->steps[i].uri) < 0);
     }
 }
 
