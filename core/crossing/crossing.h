@@ -115,7 +115,8 @@ void crossing_begin(struct crossing *crossing, const struct berth_host *host);
 /** Has the worker anything to do for others? */
 static inline bool crossing_is_busy(const struct crossing *crossing)
 {
-    return crossing->forward.in_flight > 0 || crossing->http.in_flight > 0 || crossing->remote.count > 0;
+    return crossing->forward.remotes.count > 0 || crossing->http.remotes.count > 0 ||
+           crossing->remote.calls.count > 0;
 }
 /** Takes one packet of the plugin; breaks the channel if it is of a kind that a worker does not send. */
 void crossing_take(struct crossing *crossing, const struct packet *packet);

@@ -14,7 +14,6 @@
 #include <core/wire/peer.h>
 #include <sdk/calls/router.h>
 
-#define SLOTS_MAX 65536u
 /* What may wait for a worker that does not read before new calls are refused. */
 #define QUEUED_MAX (32u << 20)
 /* Of the headers and trailers of one call, which no flow control holds back: more than clients take. */
@@ -23,7 +22,6 @@
 struct remote {
     struct forward *forward;
     struct berth_call *call;
-    /** The slot in its low half; never 0. */
     uint32_t number;
     bool is_held;
     /** Neither side has more to say to the worker about it. */
@@ -37,53 +35,26 @@ struct remote {
     struct packet_writer held;
 };
 
-/* Slots: those in use hold a call; `free_slot` is where to look first. */
-
 static struct remote *find(const struct forward *forward, uint32_t number)
 {
-    size_t slot = number & (SLOTS_MAX - 1);
-    struct remote *remote = slot < forward->capacity ? forward->remotes[slot] : NULL;
-
-    return remote != NULL && remote->number == number ? remote : NULL;
-}
-
-static bool grow(struct forward *forward)
-{
-    size_t capacity = forward->capacity > 0 ? 2 * forward->capacity : 16;
-    struct remote **remotes;
-
-    if (capacity > SLOTS_MAX)
-        return false;
-    remotes = realloc(forward->remotes, capacity * sizeof(struct remote *));
-    if (remotes == NULL)
-        return false;
-    memset(remotes + forward->capacity, 0, (capacity - forward->capacity) * sizeof(struct remote *));
-    forward->free_slot = forward->capacity;
-    forward->remotes = remotes;
-    forward->capacity = capacity;
-    return true;
+    return numbers_find(&forward->remotes, number);
 }
 
 static struct remote *add(struct forward *forward, struct berth_call *call)
 {
-    static uint32_t generation;
-    struct remote *remote;
+    struct remote *remote = calloc(1, sizeof(*remote));
 
-    if (forward->in_flight == forward->capacity && !grow(forward))
-        return NULL;
-    remote = calloc(1, sizeof(*remote));
     if (remote == NULL)
         return NULL;
-    while (forward->remotes[forward->free_slot] != NULL)
-        forward->free_slot = (forward->free_slot + 1) % forward->capacity;
-    /* Never 0 in the upper half: number 0 is of no call. */
-    generation = generation % (SLOTS_MAX - 1) + 1;
-    remote->number = generation << 16 | (uint32_t)forward->free_slot;
+    remote->number = numbers_add(&forward->remotes, remote);
+    if (remote->number == 0) {
+        free(remote);
+        return NULL;
+    }
     remote->forward = forward;
     remote->call = call;
     remote->window = PACKET_WINDOW;
-    forward->remotes[forward->free_slot] = remote;
-    if (forward->in_flight++ == 0 && forward->on_busy != NULL)
+    if (forward->remotes.count == 1 && forward->on_busy != NULL)
         forward->on_busy(forward);
     return remote;
 }
@@ -102,13 +73,8 @@ static void stop_holding(struct remote *remote)
 
 static void drop(struct remote *remote)
 {
-    struct forward *forward = remote->forward;
-    size_t slot = remote->number & (SLOTS_MAX - 1);
-
     stop_holding(remote);
-    forward->remotes[slot] = NULL;
-    forward->free_slot = slot;
-    forward->in_flight--;
+    numbers_remove(&remote->forward->remotes, remote->number);
     free(remote);
 }
 
@@ -344,8 +310,8 @@ static void note_change(struct forward *forward)
 void forward_open(struct forward *forward)
 {
     forward->state = FORWARD_OPEN;
-    for (size_t i = 0; i < forward->capacity; i++) {
-        struct remote *remote = forward->remotes[i];
+    for (size_t i = 0; i < forward->remotes.capacity; i++) {
+        struct remote *remote = numbers_at(&forward->remotes, i);
 
         if (remote == NULL || !remote->is_held)
             continue;
@@ -366,8 +332,8 @@ static void end_calls(struct forward *forward, bool ends_held)
     char reason[BERTH_ERROR_MAX];
 
     memcpy(reason, forward->reason, sizeof(reason));
-    for (size_t i = 0; i < forward->capacity; i++) {
-        struct remote *remote = forward->remotes[i];
+    for (size_t i = 0; i < forward->remotes.capacity; i++) {
+        struct remote *remote = numbers_at(&forward->remotes, i);
 
         if (remote == NULL || (remote->is_held && !ends_held))
             continue;
@@ -398,9 +364,7 @@ void forward_close(struct forward *forward, const char *reason)
 
 void forward_finish(struct forward *forward)
 {
-    free(forward->remotes);
-    forward->remotes = NULL;
-    forward->capacity = 0;
+    numbers_finish(&forward->remotes);
 }
 
 /* Packets from the worker */

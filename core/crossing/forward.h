@@ -8,12 +8,11 @@
 
 #include <core/manifest/manifest.h>
 #include <core/wire/channel.h>
+#include <core/wire/numbers.h>
 
 /** How much new calls may have waiting while a worker restarts. */
 #define FORWARD_HELD_CALLS 1024u
 #define FORWARD_HELD_BYTES (16u << 20)
-
-struct remote;
 
 /** All calls in flight at one plugin. Embedded by the owner, who keeps `state` up to date. */
 struct forward {
@@ -29,8 +28,8 @@ struct forward {
     uint16_t number;
     const char *uri;
     char reason[BERTH_ERROR_MAX];
-    struct remote **remotes;
-    size_t capacity, free_slot, in_flight;
+    /** Each a `struct remote`. */
+    struct numbers remotes;
     size_t held_calls, held_bytes;
     /** The first call of an idle plugin has begun; may be NULL. */
     void (*on_busy)(struct forward *forward);

@@ -17,7 +17,6 @@
 #include "asked.h"
 #include "kinds.h"
 
-#define SLOTS_MAX 65536u
 /* As for calls; see forward.c. */
 #define QUEUED_MAX (32u << 20)
 /* Of a request's body, what one packet has. */
@@ -39,7 +38,6 @@ struct piece {
 struct http_remote {
     struct crossing *crossing;
     struct berth_http_request *request;
-    /* The slot in its low half; never 0. */
     uint32_t number;
     /* It waits for the worker, which knows nothing of it. */
     bool is_held;
@@ -56,55 +54,28 @@ struct http_remote {
     struct piece *last;
 };
 
-/* Slots */
-
 static struct http_remote *find(const struct http_forward *http, uint32_t number)
 {
-    size_t slot = number & (SLOTS_MAX - 1);
-    struct http_remote *remote = slot < http->capacity ? http->remotes[slot] : NULL;
+    struct http_remote *remote = numbers_find(&http->remotes, number);
 
-    return remote != NULL && remote->number == number && !remote->is_over ? remote : NULL;
-}
-
-static bool grow(struct http_forward *http)
-{
-    size_t capacity = http->capacity > 0 ? 2 * http->capacity : 16;
-    struct http_remote **remotes;
-
-    if (capacity > SLOTS_MAX)
-        return false;
-    remotes = realloc(http->remotes, capacity * sizeof(*remotes));
-    if (remotes == NULL)
-        return false;
-    memset(remotes + http->capacity, 0, (capacity - http->capacity) * sizeof(*remotes));
-    http->free_slot = http->capacity;
-    http->remotes = remotes;
-    http->capacity = capacity;
-    return true;
+    return remote != NULL && !remote->is_over ? remote : NULL;
 }
 
 static struct http_remote *add(struct crossing *crossing, struct berth_http_request *request)
 {
-    static uint32_t generation;
-    struct http_forward *http = &crossing->http;
-    struct http_remote *remote;
+    struct http_remote *remote = calloc(1, sizeof(*remote));
 
-    if (http->in_flight == http->capacity && !grow(http))
-        return NULL;
-    remote = calloc(1, sizeof(*remote));
     if (remote == NULL)
         return NULL;
-    while (http->remotes[http->free_slot] != NULL)
-        http->free_slot = (http->free_slot + 1) % http->capacity;
-    /* Never 0 in the upper half: number 0 is of no request. */
-    generation = generation % (SLOTS_MAX - 1) + 1;
+    remote->number = numbers_add(&crossing->http.remotes, remote);
+    if (remote->number == 0) {
+        free(remote);
+        return NULL;
+    }
     remote->crossing = crossing;
     remote->request = request;
-    remote->number = generation << 16 | (uint32_t)http->free_slot;
     remote->welcome = PACKET_WINDOW;
     STAILQ_INIT(&remote->pieces);
-    http->remotes[http->free_slot] = remote;
-    http->in_flight++;
     return remote;
 }
 
@@ -217,7 +188,7 @@ static void on_request(struct berth_http_request *request)
         remote->is_held = true;
         crossing->http.held++;
     }
-    if (crossing->http.in_flight == 1 && forward->on_busy != NULL)
+    if (crossing->http.remotes.count == 1 && forward->on_busy != NULL)
         forward->on_busy(forward);
 }
 
@@ -267,18 +238,14 @@ static void on_writable(struct berth_http_request *request)
 static void on_end(struct berth_http_request *request)
 {
     struct http_remote *remote = request->state;
-    struct http_forward *http;
 
     if (remote == NULL)
         return;
-    http = &remote->crossing->http;
     if (!remote->is_over && !remote->is_held)
         packet_end(begin(remote, PACKET_CANCEL, 0));
     stop_holding(remote);
     drop_pieces(remote);
-    http->free_slot = remote->number & (SLOTS_MAX - 1);
-    http->remotes[http->free_slot] = NULL;
-    http->in_flight--;
+    numbers_remove(&remote->crossing->http.remotes, remote->number);
     free(remote);
 }
 
@@ -302,8 +269,8 @@ void http_follow(struct crossing *crossing)
     char reason[BERTH_ERROR_MAX];
 
     memcpy(reason, forward->reason, sizeof(reason));
-    for (size_t i = 0; i < crossing->http.capacity; i++) {
-        struct http_remote *remote = crossing->http.remotes[i];
+    for (size_t i = 0; i < crossing->http.remotes.capacity; i++) {
+        struct http_remote *remote = numbers_at(&crossing->http.remotes, i);
 
         if (remote == NULL || remote->is_over)
             continue;
@@ -478,5 +445,5 @@ void http_finish(struct crossing *crossing)
 {
     free(crossing->http.prefix);
     free(crossing->http.methods);
-    free(crossing->http.remotes);
+    numbers_finish(&crossing->http.remotes);
 }

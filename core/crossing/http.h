@@ -9,22 +9,20 @@
 
 #include <berth/types/http.h>
 
-#include <core/wire/packet.h>
+#include <core/wire/numbers.h>
 
 /** Longest list of methods. */
 #define HTTP_METHODS_MAX 256u
 /** Bytes of all responses of one worker that clients have not taken yet. */
 #define HTTP_BYTES_MAX (64u << 20)
 
-struct http_remote;
-
 struct http_forward {
     /** What servers mount; without a prefix the plugin has none. */
     struct berth_http handler;
     char *prefix, *methods;
-    /** Requests by the low half of their number; those in use are not NULL. */
-    struct http_remote **remotes;
-    size_t capacity, free_slot, in_flight, held;
+    /** Each a `struct http_remote`. */
+    struct numbers remotes;
+    size_t held;
     uint64_t bytes;
 };
 

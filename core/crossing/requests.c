@@ -11,7 +11,6 @@
 #include <berth/outgoing.h>
 #include <berth/trace.h>
 
-#define SLOT_MASK 0xffffu
 /* What may wait for a worker that does not read before replies to it are given up. */
 #define QUEUED_MAX (32u << 20)
 /* A key and a value: two lengths and the NUL behind the key. */
@@ -31,32 +30,6 @@ struct request {
     bool is_paused;
 };
 
-static struct request *find(const struct requests *requests, uint32_t number)
-{
-    size_t slot = number & SLOT_MASK;
-    struct request *request = slot < requests->slot_count ? requests->slots[slot] : NULL;
-
-    return request != NULL && request->number == number ? request : NULL;
-}
-
-static bool make_slot(struct requests *requests, size_t slot)
-{
-    size_t count = requests->slot_count > 0 ? requests->slot_count : 16;
-    struct request **slots;
-
-    if (slot < requests->slot_count)
-        return true;
-    while (count <= slot)
-        count *= 2;
-    slots = realloc(requests->slots, count * sizeof(struct request *));
-    if (slots == NULL)
-        return false;
-    memset(slots + requests->slot_count, 0, (count - requests->slot_count) * sizeof(struct request *));
-    requests->slots = slots;
-    requests->slot_count = count;
-    return true;
-}
-
 static struct packet_writer *begin(struct request *request, enum packet_type type)
 {
     struct packet_writer *writer = channel_write(request->requests->channel, request->requests->number);
@@ -70,8 +43,7 @@ static void leave(struct request *request)
 {
     struct requests *requests = request->requests;
 
-    requests->slots[request->number & SLOT_MASK] = NULL;
-    requests->in_flight--;
+    numbers_remove(&requests->calls, request->number);
     requests->bytes -= request->owed;
     request->requests = NULL;
 }
@@ -206,15 +178,14 @@ static uint64_t remaining_ms(uint64_t deadline_ns)
 
 static struct request *add(struct requests *requests, uint32_t number)
 {
-    size_t slot = number & SLOT_MASK;
-    struct request *request = make_slot(requests, slot) ? calloc(1, sizeof(*request)) : NULL;
+    struct request *request = calloc(1, sizeof(*request));
 
-    if (request == NULL)
+    if (request == NULL || !numbers_put(&requests->calls, number, request)) {
+        free(request);
         return NULL;
+    }
     *request = (struct request){
         .requests = requests, .number = number, .window = PACKET_WINDOW, .welcome = PACKET_WINDOW};
-    requests->slots[slot] = request;
-    requests->in_flight++;
     return request;
 }
 
@@ -238,12 +209,12 @@ static void start(struct requests *requests, uint32_t number, const struct berth
 
 static void take_call(struct requests *requests, const struct packet *packet)
 {
-    size_t slot = packet->call & SLOT_MASK;
     struct berth_outgoing_options options = {.size = sizeof(options)};
     struct packet_reader reader;
     struct berth_trace trace;
 
-    if (slot >= PACKET_OUTGOING_MAX || (slot < requests->slot_count && requests->slots[slot] != NULL)) {
+    if ((packet->call & (NUMBERS_MAX - 1)) >= PACKET_OUTGOING_MAX ||
+        !numbers_is_free(&requests->calls, packet->call)) {
         channel_break(requests->channel, "opened a call with an invalid number");
         return;
     }
@@ -322,7 +293,7 @@ void requests_take(struct requests *requests, const struct packet *packet)
         take_call(requests, packet);
         return;
     }
-    request = find(requests, packet->call);
+    request = numbers_find(&requests->calls, packet->call);
     if (request == NULL)
         return;
     packet_reader_init(&reader, packet);
@@ -340,9 +311,9 @@ void requests_take(struct requests *requests, const struct packet *packet)
 
 void requests_end(struct requests *requests)
 {
-    for (size_t i = 0; i < requests->slot_count; i++)
-        if (requests->slots[i] != NULL)
-            orphan(requests->slots[i]);
+    for (size_t i = 0; i < requests->calls.capacity; i++)
+        if (numbers_at(&requests->calls, i) != NULL)
+            orphan(numbers_at(&requests->calls, i));
 }
 
 void requests_finish(struct requests *requests)
@@ -353,7 +324,5 @@ void requests_finish(struct requests *requests)
         LIST_REMOVE(request, link);
         free(request);
     }
-    free(requests->slots);
-    requests->slots = NULL;
-    requests->slot_count = 0;
+    numbers_finish(&requests->calls);
 }

@@ -8,6 +8,7 @@
 #include <berth/plugin.h>
 
 #include <core/wire/channel.h>
+#include <core/wire/numbers.h>
 
 /** What one worker may have on its way to other plugins and not taken by them yet, over all calls. */
 #define REQUESTS_BYTES_MAX (64u << 20)
@@ -21,9 +22,8 @@ struct requests {
     uint16_t number;
     /** NULL where no call may be made. */
     const struct berth_host *host;
-    /** By the slot of their number. */
-    struct request **slots;
-    size_t slot_count, in_flight;
+    /** Each a `struct request`, by the number that the worker gave it. */
+    struct numbers calls;
     /** Of messages that have not been taken yet. */
     uint64_t bytes;
     /** Those of a worker that is gone: their ends are still to come. */

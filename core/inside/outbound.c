@@ -10,7 +10,6 @@
 
 #include "table.h"
 
-#define SLOT_MASK (PACKET_OUTGOING_MAX - 1)
 #define REST 64
 
 /* One call at the daemon; the engine sees it as a call of a router. */
@@ -32,15 +31,12 @@ static struct request *of_call(struct berth_call *call)
 
 static struct request *find(const struct inside *inside, uint32_t number)
 {
-    struct request *request = inside->requests.slots[(number & 0xffffu) & SLOT_MASK];
-
-    return request != NULL && request->number == number ? request : NULL;
+    return numbers_find(&inside->requests.calls, number);
 }
 
 static void drop(struct request *request)
 {
-    request->inside->requests.slots[request->number & SLOT_MASK] = NULL;
-    request->inside->requests.in_flight--;
+    numbers_remove(&request->inside->requests.calls, request->number);
     free(request);
 }
 
@@ -56,20 +52,18 @@ static struct request *add(struct inside *inside)
 {
     struct request *request;
 
-    if (inside->requests.in_flight == PACKET_OUTGOING_MAX)
+    if (inside->requests.calls.count == PACKET_OUTGOING_MAX)
         return NULL;
     request = calloc(1, sizeof(*request));
     if (request == NULL)
         return NULL;
-    while (inside->requests.slots[inside->requests.next] != NULL)
-        inside->requests.next = (inside->requests.next + 1) & SLOT_MASK;
-    /* Never 0 in the upper half: number 0 is of no call. */
-    inside->requests.generation = inside->requests.generation % 0xffffu + 1;
+    request->number = numbers_add(&inside->requests.calls, request);
+    if (request->number == 0) {
+        free(request);
+        return NULL;
+    }
     request->inside = inside;
-    request->number = inside->requests.generation << 16 | inside->requests.next;
     request->window = PACKET_WINDOW;
-    inside->requests.slots[inside->requests.next] = request;
-    inside->requests.in_flight++;
     return request;
 }
 

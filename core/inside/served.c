@@ -14,7 +14,6 @@
 /* What may be queued for the daemon before the process waits for it, which reads whenever it can; and how
  * much more than it has welcomed one call may send before it is refused. */
 #define QUEUED_MAX (32u << 20)
-#define SLOTS_MAX 65536u
 /* A key and a value: two lengths and the NULs behind them. */
 #define LEAST_PAIR 10
 
@@ -40,44 +39,20 @@ struct berth_stream {
     char refusal[160];
 };
 
-static struct berth_stream *find(const struct served *served, uint32_t number)
-{
-    size_t slot = number & (SLOTS_MAX - 1);
-    struct berth_stream *stream = slot < served->stream_count ? served->streams[slot] : NULL;
-
-    return stream != NULL && stream->number == number ? stream : NULL;
-}
-
 /* A number in use breaks the protocol. */
 static struct berth_stream *add(struct served *served, uint32_t number)
 {
-    size_t slot = number & (SLOTS_MAX - 1);
-    struct berth_stream *stream;
+    struct berth_stream *stream =
+        numbers_is_free(&served->streams, number) ? calloc(1, sizeof(*stream)) : NULL;
 
-    if (slot >= served->stream_count) {
-        size_t count = served->stream_count > 0 ? served->stream_count : 16;
-        struct berth_stream **streams;
-
-        while (count <= slot)
-            count *= 2;
-        streams = realloc(served->streams, count * sizeof(struct berth_stream *));
-        if (streams == NULL)
-            return NULL;
-        memset(streams + served->stream_count, 0,
-               (count - served->stream_count) * sizeof(struct berth_stream *));
-        served->streams = streams;
-        served->stream_count = count;
+    if (stream == NULL || !numbers_put(&served->streams, number, stream)) {
+        free(stream);
+        return NULL;
     }
-    if (served->streams[slot] != NULL)
-        return NULL;
-    stream = calloc(1, sizeof(*stream));
-    if (stream == NULL)
-        return NULL;
     stream->served = served;
     stream->number = number;
     stream->window = PACKET_WINDOW;
     STAILQ_INIT(&stream->inbox);
-    served->streams[slot] = stream;
     return stream;
 }
 
@@ -89,7 +64,7 @@ static void drop(struct berth_stream *stream)
         STAILQ_REMOVE_HEAD(&stream->inbox, link);
         free(waiting);
     }
-    stream->served->streams[stream->number & (SLOTS_MAX - 1)] = NULL;
+    numbers_remove(&stream->served->streams, stream->number);
     free(stream);
 }
 
@@ -229,7 +204,7 @@ static const struct berth_stream_ops operations = {
 /* Tells the daemon of room, in large steps. */
 static void note_taken(struct served *served, uint32_t number, size_t length)
 {
-    struct berth_stream *stream = find(served, number);
+    struct berth_stream *stream = numbers_find(&served->streams, number);
     struct packet_writer *writer;
 
     if (stream == NULL)
@@ -256,7 +231,7 @@ static void deliver(struct berth_stream *stream, uint8_t flags, const void *byte
     }
     stream->is_delivering = true;
     served->calls->deliver(stream->call, bytes, length);
-    stream = find(served, number);
+    stream = numbers_find(&served->streams, number);
     if (stream != NULL)
         stream->is_delivering = false;
     note_taken(served, number, length);
@@ -266,8 +241,8 @@ static void deliver_waiting(struct served *served, uint32_t number)
 {
     struct berth_stream *stream;
 
-    while ((stream = find(served, number)) != NULL && stream->call != NULL && !stream->is_paused &&
-           !stream->is_delivering) {
+    while ((stream = numbers_find(&served->streams, number)) != NULL && stream->call != NULL &&
+           !stream->is_paused && !stream->is_delivering) {
         struct waiting *waiting = STAILQ_FIRST(&stream->inbox);
 
         if (waiting == NULL) {
@@ -410,7 +385,7 @@ void served_take(struct served *served, const struct packet *packet)
         return;
     }
     /* The handler may have finished the call while this was on its way. */
-    stream = find(served, packet->call);
+    stream = numbers_find(&served->streams, packet->call);
     if (stream == NULL)
         return;
     if (packet->type == PACKET_CANCEL)
@@ -457,16 +432,15 @@ bool served_init(struct served *served, struct channel *channel, uint16_t number
 
 void served_finish(struct served *served)
 {
-    for (size_t i = 0; i < served->stream_count; i++) {
-        struct berth_call *call = served->streams[i] != NULL ? served->streams[i]->call : NULL;
+    for (size_t i = 0; i < served->streams.capacity; i++) {
+        struct berth_stream *stream = numbers_at(&served->streams, i);
+        struct berth_call *call = stream != NULL ? stream->call : NULL;
 
-        if (served->streams[i] != NULL)
-            drop(served->streams[i]);
+        if (stream != NULL)
+            drop(stream);
         if (call != NULL)
             served->calls->cancel(call, BERTH_CANCELLED);
     }
     router_remove_interceptors(served->router, served);
-    free(served->streams);
-    served->streams = NULL;
-    served->stream_count = 0;
+    numbers_finish(&served->streams);
 }

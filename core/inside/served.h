@@ -4,9 +4,8 @@
 #define CORE_INSIDE_SERVED_H
 
 #include <core/wire/channel.h>
+#include <core/wire/numbers.h>
 #include <sdk/calls/router.h>
-
-struct berth_stream;
 
 /** Embedded by the owner. */
 struct served {
@@ -15,9 +14,8 @@ struct served {
     uint16_t number;
     struct router *router;
     const struct berth_router *calls;
-    /** By the low half of a call's number. */
-    struct berth_stream **streams;
-    size_t stream_count;
+    /** Each a `struct berth_stream`, by the daemon's number of its call. */
+    struct numbers streams;
     /** Of the call that is being opened, for the hook that puts them there. */
     struct packet_reader *annotations;
     const struct berth_trace *trace;

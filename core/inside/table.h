@@ -17,6 +17,7 @@
 
 #include <core/remote/remote.h>
 #include <core/wire/ask.h>
+#include <core/wire/numbers.h>
 #include <sdk/base/container_of.h>
 #include <sdk/calls/outgoing.h>
 
@@ -25,7 +26,6 @@
 
 struct own_collector;
 struct own_series;
-struct request;
 struct http_request;
 struct used_store;
 
@@ -48,8 +48,8 @@ struct inside {
         struct outgoing_caller caller;
         /** What its calls go to: packets. */
         struct berth_router daemon;
-        struct request *slots[PACKET_OUTGOING_MAX];
-        uint32_t next, generation, in_flight;
+        /* Each a `struct request`. */
+        struct numbers calls;
     } requests;
     /** Calls of interfaces: its own, and those to it. */
     struct remote_wire remote;
@@ -197,13 +197,13 @@ void published_fill(struct berth_host *table);
 /** The descriptors of a service, for reflection. */
 void published_say_descriptors(struct inside *inside, const struct berth_service *service);
 
-/** Also starts what makes calls. */
 /** A packet with PACKET_HTTP. */
 void http_take(struct inside *inside, const struct packet *packet);
 /** The plugin is about to close: its requests are over. */
 void http_close(struct inside *inside);
 /** Of the plugin's HTTP handler, if it has one. */
 void http_say_handler(struct inside *inside);
+/** Also starts what makes calls. */
 void outbound_fill(struct inside *inside);
 /** A packet with PACKET_OUTGOING. */
 void outbound_take(struct inside *inside, const struct packet *packet);

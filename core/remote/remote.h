@@ -18,13 +18,13 @@
 #include <berth/plugin.h>
 
 #include <core/wire/channel.h>
+#include <core/wire/numbers.h>
 
 /** Bytes that may wait in a channel before calls and replies are refused. */
 #define REMOTE_QUEUED_MAX (16u << 20)
 /** A cancelled call that the other side does not end ends by itself after this, at the next tick. */
 #define REMOTE_CANCEL_MS 1000u
 
-struct remote_call;
 struct remote_served;
 
 /** Whoever makes calls by stubs: one plugin. Embedded; zero-initialise. */
@@ -52,10 +52,8 @@ struct remote_wire {
     /** The first call since there was none has left; may be NULL. */
     void (*on_busy)(struct remote_wire *wire);
 
-    /** Calls that have left, by the lower half of their numbers. */
-    struct remote_call **calls;
-    size_t capacity, count;
-    uint32_t next, generation;
+    /** Calls that have left, each a `struct remote_call`. */
+    struct numbers calls;
     /** Those that have arrived. */
     LIST_HEAD(, remote_served) served;
     size_t served_count;

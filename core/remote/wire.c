@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * One side of the channel between the daemon and a worker. The numbers of calls are the sender's: the lower
- * half is a slot, the upper half counts its uses, so that a late packet finds nobody.
- */
+/* One side of the channel between the daemon and a worker. The numbers of calls are the sender's. */
 #include "remote.h"
 
 #include <assert.h>
@@ -11,9 +8,7 @@
 
 #include "call.h"
 
-#define SLOTS_MIN 16u
-
-static_assert((BERTH_REMOTE_CALLS_MAX & (BERTH_REMOTE_CALLS_MAX - 1)) == 0, "slots are masked");
+static_assert(BERTH_REMOTE_CALLS_MAX <= NUMBERS_MAX, "each has a number");
 
 static struct packet_writer *begin(struct remote_wire *wire, enum packet_type type, uint32_t number)
 {
@@ -26,52 +21,20 @@ static struct packet_writer *begin(struct remote_wire *wire, enum packet_type ty
 
 /* Calls that leave */
 
-static bool grow(struct remote_wire *wire)
-{
-    size_t capacity = wire->capacity > 0 ? 2 * wire->capacity : SLOTS_MIN;
-    struct remote_call **calls = realloc(wire->calls, capacity * sizeof(struct remote_call *));
-
-    if (calls == NULL)
-        return false;
-    memset(calls + wire->capacity, 0, (capacity - wire->capacity) * sizeof(struct remote_call *));
-    wire->next = (uint32_t)wire->capacity;
-    wire->calls = calls;
-    wire->capacity = capacity;
-    return true;
-}
-
 static enum berth_code add(struct remote_wire *wire, struct remote_call *call, struct berth_error *err)
 {
-    if (wire->count == BERTH_REMOTE_CALLS_MAX)
+    if (wire->calls.count == BERTH_REMOTE_CALLS_MAX)
         return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED,
                                "%u calls to the process of this plugin are in progress already, the maximum",
                                BERTH_REMOTE_CALLS_MAX);
-    if (wire->count == wire->capacity && !grow(wire))
-        return berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the call");
-    while (wire->calls[wire->next] != NULL)
-        wire->next = (wire->next + 1) & (uint32_t)(wire->capacity - 1);
-    wire->generation = wire->generation % 0xffffu + 1;
-    call->number = wire->generation << 16 | wire->next;
-    wire->calls[wire->next] = call;
-    wire->count++;
-    return BERTH_OK;
-}
-
-static struct remote_call *find_call(const struct remote_wire *wire, uint32_t number)
-{
-    uint32_t slot = number & 0xffffu;
-
-    return slot < wire->capacity && wire->calls[slot] != NULL && wire->calls[slot]->number == number
-               ? wire->calls[slot]
-               : NULL;
+    call->number = numbers_add(&wire->calls, call);
+    return call->number != 0 ? BERTH_OK
+                             : berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "no memory for the call");
 }
 
 void remote_wire_remove(struct remote_call *call)
 {
-    struct remote_wire *wire = call->wire;
-
-    wire->calls[call->number & 0xffffu] = NULL;
-    wire->count--;
+    numbers_remove(&call->wire->calls, call->number);
 }
 
 void remote_wire_send_cancel(struct remote_call *call)
@@ -103,7 +66,7 @@ enum berth_code remote_wire_start(struct remote_wire *wire, uint32_t provider, s
     packet_put_u32(writer, request->timeout_ms);
     packet_put_raw(writer, request->bytes, request->length);
     packet_end(writer);
-    if (wire->count == 1 && wire->on_busy != NULL)
+    if (wire->calls.count == 1 && wire->on_busy != NULL)
         wire->on_busy(wire);
     return BERTH_OK;
 }
@@ -250,7 +213,7 @@ static void take_reply(struct remote_wire *wire, struct packet_reader *reader, u
 {
     uint32_t code = packet_get_u32(reader);
     const char *message = packet_get_text(reader);
-    struct remote_call *call = find_call(wire, number);
+    struct remote_call *call = numbers_find(&wire->calls, number);
     char reason[BERTH_ERROR_MAX];
 
     if (reader->is_bad || reader->left > BERTH_REMOTE_MAX) {
@@ -288,8 +251,8 @@ bool remote_wire_tick(struct remote_wire *wire)
     uint64_t now = uv_hrtime();
     struct remote_served *served, *next;
 
-    for (size_t i = 0; i < wire->capacity; i++) {
-        struct remote_call *call = wire->calls[i];
+    for (size_t i = 0; i < wire->calls.capacity; i++) {
+        struct remote_call *call = numbers_at(&wire->calls, i);
 
         if (call == NULL || now < call->due_ns)
             continue;
@@ -309,7 +272,7 @@ bool remote_wire_tick(struct remote_wire *wire)
               NULL, 0);
         orphan(served);
     }
-    return wire->count > 0 || wire->served_count > 0;
+    return wire->calls.count > 0 || wire->served_count > 0;
 }
 
 void remote_wire_end(struct remote_wire *wire, const char *reason)
@@ -317,8 +280,8 @@ void remote_wire_end(struct remote_wire *wire, const char *reason)
     while (!LIST_EMPTY(&wire->served))
         orphan(LIST_FIRST(&wire->served));
     /* What is called meanwhile can start no other: the owner refuses it. */
-    for (size_t i = 0; i < wire->capacity; i++) {
-        struct remote_call *call = wire->calls[i];
+    for (size_t i = 0; i < wire->calls.capacity; i++) {
+        struct remote_call *call = numbers_at(&wire->calls, i);
 
         if (call == NULL)
             continue;
@@ -335,7 +298,5 @@ void remote_wire_finish(struct remote_wire *wire)
         LIST_REMOVE(peer, of_wire);
         peer->wire = NULL;
     }
-    free(wire->calls);
-    wire->calls = NULL;
-    wire->capacity = 0;
+    numbers_finish(&wire->calls);
 }

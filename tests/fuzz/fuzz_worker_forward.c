@@ -97,11 +97,9 @@ static void open_call(const struct berth_router *router, size_t i, const char *p
 /* The number of the call in a slot; one that is not in use otherwise. */
 static uint32_t number_of(size_t i)
 {
-    uint32_t number = 0;
-
-    if (i < forward.capacity && forward.remotes[i] != NULL)
-        memcpy(&number, (const char *)forward.remotes[i] + 2 * sizeof(void *), sizeof(number));
-    return number != 0 ? number : 0x7fff0000u | (uint32_t)i;
+    return i < forward.remotes.capacity && numbers_at(&forward.remotes, i) != NULL
+               ? forward.remotes.slots[i].number
+               : 0x7fff0000u | (uint32_t)i;
 }
 
 static void act(const struct berth_router *router, const uint8_t *record, const uint8_t *body, size_t length)
@@ -161,7 +159,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     forward_close(&forward, "the end");
     for (size_t i = 0; i < CALLS; i++)
         assert(!streams[i].is_open);
-    assert(forward.in_flight == 0);
+    assert(forward.remotes.count == 0);
     forward_finish(&forward);
     is_closed = false;
     channel_close(&channel, on_closed);

@@ -249,7 +249,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(!requests[i].is_there || requests[i].has_ended);
         close_request(&requests[i]);
     }
-    assert(crossing.http.in_flight == 0 && crossing.http.held == 0 && crossing.http.bytes == 0);
+    assert(crossing.http.remotes.count == 0 && crossing.http.held == 0 && crossing.http.bytes == 0);
     crossing_end(&crossing);
     open_parts = 2;
     crossing_close(&crossing, on_crossing_closed);

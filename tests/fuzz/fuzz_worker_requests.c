@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size -= 4 + length;
     }
     requests_end(&requests);
-    assert(requests.in_flight == 0 && requests.bytes == 0);
+    assert(requests.calls.count == 0 && requests.bytes == 0);
     outgoing_caller_close(&caller, true);
     outgoing_caller_finish(&caller);
     requests_finish(&requests);
