@@ -18,6 +18,8 @@
 
 #include <sdk/base/memory.h>
 
+#include "ownership.h"
+
 static_assert((int)SETTINGS_NETWORK_ALL == (int)SANDBOX_NETWORK_ALL, "both have the same networks");
 
 /* A list under `read`, `write` or `system_calls` while it is made. */
@@ -329,6 +331,16 @@ static bool contains(const struct confinement *one, const struct confinement *ot
 bool confinement_is_alike(const struct confinement *one, const struct confinement *other)
 {
     return one->wanted.network == other->wanted.network && contains(one, other) && contains(other, one);
+}
+
+enum berth_code confinement_give_folders(const struct confinement *confinement, struct berth_error *err)
+{
+    enum berth_code code = BERTH_OK;
+
+    for (size_t i = 0; i < confinement->folder_count && code == BERTH_OK; i++)
+        code = ownership_give(confinement->folders[i], confinement->wanted.user, confinement->wanted.group,
+                              true, err);
+    return code;
 }
 
 void confinement_finish(struct confinement *confinement)

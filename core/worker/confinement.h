@@ -47,6 +47,8 @@ struct confined *confinement_find_sharers(const struct plan *plan, const struct 
  */
 enum berth_code confinement_init(struct confinement *confinement, const struct confined *confined,
                                  size_t count, const char *root, const char *state, struct berth_error *err);
+/** Gives the plugins' own folders to whom the worker runs as. */
+enum berth_code confinement_give_folders(const struct confinement *confinement, struct berth_error *err);
 void confinement_finish(struct confinement *confinement);
 /** Of the same plugins, isolated in the same way: do their settings lead to the same paths? */
 bool confinement_is_alike(const struct confinement *one, const struct confinement *other);

@@ -8,7 +8,6 @@
  */
 #include "isolated.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +23,7 @@
 
 #include "launched.h"
 #include "limits.h"
+#include "promises.h"
 #include "refusals.h"
 #include "worker.h"
 
@@ -66,8 +66,7 @@ struct isolated {
     /* For listings. Generation 0: not started yet. */
     uint64_t generation;
     struct berth_isolation shown;
-    struct sandbox_report report;
-    struct berth_promise promises[SANDBOX_PROMISES];
+    struct promises promises;
     /* Of all its processes. */
     struct berth_refused_call *refused_calls;
     size_t refused_call_count;
@@ -78,10 +77,6 @@ struct isolated {
  * that has not begun is meant. The loop's thread only.
  */
 static LIST_HEAD(, isolated) all = LIST_HEAD_INITIALIZER(all);
-
-static_assert((int)SANDBOX_OPEN == (int)BERTH_PROMISE_NOT_REQUESTED &&
-                  (int)SANDBOX_MISSING == (int)BERTH_PROMISE_NOT_ENFORCEABLE,
-              "both have the same verdicts");
 
 static struct isolated *find(const char *uri)
 {
@@ -644,29 +639,6 @@ static enum berth_code on_load(const struct berth_host *host, void *instance, ui
     return BERTH_PENDING;
 }
 
-/* What its sandbox promises stays the same for as long as it lives. */
-static void show_sandbox(struct isolated *isolated)
-{
-    struct berth_isolation *shown = &isolated->shown;
-
-    sandbox_judge(&isolated->confinement.wanted, &isolated->wanted.kernel, &isolated->report);
-    for (size_t i = 0; i < SANDBOX_PROMISES; i++) {
-        const struct sandbox_item *item = &isolated->report.items[i];
-
-        isolated->promises[i] = (struct berth_promise){.name = item->name,
-                                                       .verdict = (enum berth_promise_verdict)item->verdict,
-                                                       .weight = item->weight,
-                                                       .text = item->text};
-    }
-    *shown = (struct berth_isolation){
-        .size = sizeof(*shown),
-        .exposure = isolated->report.exposure,
-        .exposure_name = sandbox_exposure_name(isolated->report.exposure),
-        .promises = isolated->promises,
-        .promise_count = SANDBOX_PROMISES,
-    };
-}
-
 const struct berth_isolation *isolated_show(const char *uri, uint64_t generation)
 {
     const struct isolated *isolated;
@@ -720,7 +692,8 @@ enum berth_code isolated_create(const struct isolated_options *options, struct i
     }
     isolated->options = *options;
     want(isolated);
-    show_sandbox(isolated);
+    promises_judge(&isolated->promises, &isolated->confinement.wanted, &isolated->wanted.kernel);
+    isolated->shown = promises_show(&isolated->promises);
     isolated->awaited = isolated->running = -1;
     isolated->root = memory_format("%s/%s", options->root, plugin->uri);
     isolated->state_folder = memory_format("%s/%s", options->state, plugin->uri);

@@ -15,6 +15,7 @@
 #include <sdk/base/memory.h>
 
 #include "limits.h"
+#include "promises.h"
 #include "worker.h"
 
 /* Whoever starts programs moves descriptors with low numbers. */
@@ -27,8 +28,7 @@ struct launched {
     uid_t user;
     struct limits limits;
     struct berth_isolation shown;
-    struct sandbox_report report;
-    struct berth_promise promises[SANDBOX_PROMISES];
+    struct promises promises;
 };
 
 /* The loop's thread only. */
@@ -37,26 +37,13 @@ static LIST_HEAD(, launched) all = LIST_HEAD_INITIALIZER(all);
 static enum berth_code check_required(const struct launched *launched, const struct sandbox_wanted *wanted,
                                       struct berth_error *err)
 {
+    const struct sandbox_item *items = launched->promises.report.items;
+
     for (size_t i = 0; i < SANDBOX_PROMISES && wanted->is_required; i++)
-        if (launched->report.items[i].verdict == SANDBOX_MISSING)
+        if (items[i].verdict == SANDBOX_MISSING)
             return berth_error_set(err, BERTH_FAILED_PRECONDITION, "sandbox is required, but %s: %s",
-                                   launched->report.items[i].name, launched->report.items[i].text);
+                                   items[i].name, items[i].text);
     return BERTH_OK;
-}
-
-static enum berth_code give_folders(const struct isolated_options *options,
-                                    const struct sandbox_wanted *wanted, struct berth_error *err)
-{
-    const char *const bases[] = {options->root, options->state};
-    enum berth_code code = BERTH_OK;
-
-    for (size_t i = 0; i < 2 && code == BERTH_OK; i++) {
-        char *path = memory_format("%s/%s", bases[i], options->plugin->uri);
-
-        code = ownership_give(path, wanted->user, wanted->group, true, err);
-        free(path);
-    }
-    return code;
 }
 
 static bool write_all(int fd, const uint8_t *bytes, size_t length)
@@ -95,30 +82,10 @@ static enum berth_code write_input(struct launched *launched, const struct worke
     return code;
 }
 
-static void show(struct launched *launched)
-{
-    for (size_t i = 0; i < SANDBOX_PROMISES; i++) {
-        const struct sandbox_item *item = &launched->report.items[i];
-
-        launched->promises[i] = (struct berth_promise){.name = item->name,
-                                                       .verdict = (enum berth_promise_verdict)item->verdict,
-                                                       .weight = item->weight,
-                                                       .text = item->text};
-    }
-    launched->shown = (struct berth_isolation){
-        .size = sizeof(launched->shown),
-        .exposure = launched->report.exposure,
-        .exposure_name = sandbox_exposure_name(launched->report.exposure),
-        .promises = launched->promises,
-        .promise_count = SANDBOX_PROMISES,
-        .launcher = launched->program,
-        .launcher_input = launched->input,
-    };
-}
-
 static enum berth_code fill(struct launched *launched, const struct isolated_options *options,
-                            const struct sandbox_wanted *wanted, struct berth_error *err)
+                            const struct confinement *confinement, struct berth_error *err)
 {
+    const struct sandbox_wanted *wanted = &confinement->wanted;
     struct worker_start start = {.daemon_version = "",
                                  .daemon_revision = "",
                                  .daemon_root = options->root,
@@ -129,17 +96,18 @@ static enum berth_code fill(struct launched *launched, const struct isolated_opt
 
     limits_prepare();
     sandbox_kernel_ask(&start.kernel);
-    sandbox_judge(wanted, &start.kernel, &launched->report);
+    promises_judge(&launched->promises, wanted, &start.kernel);
     code = check_required(launched, wanted, err);
     if (code == BERTH_OK)
-        code = give_folders(options, wanted, err);
+        code = confinement_give_folders(confinement, err);
     if (code == BERTH_OK)
         code = limits_begin(&launched->limits, wanted, err);
     start.group = launched->limits.group;
     if (code == BERTH_OK)
         code = write_input(launched, &start, err);
-    if (code == BERTH_OK)
-        show(launched);
+    launched->shown = promises_show(&launched->promises);
+    launched->shown.launcher = launched->program;
+    launched->shown.launcher_input = launched->input;
     return code;
 }
 
@@ -156,7 +124,7 @@ enum berth_code launched_create(const struct isolated_options *options, struct l
     launched->input = -1;
     LIST_INSERT_HEAD(&all, launched, link);
     if (code == BERTH_OK)
-        code = fill(launched, options, &confinement.wanted, err);
+        code = fill(launched, options, &confinement, err);
     launched->user = confinement.wanted.user;
     confinement_finish(&confinement);
     if (code == BERTH_OK)

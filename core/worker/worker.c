@@ -22,7 +22,6 @@
 #include "child.h"
 #include "environment.h"
 #include "limits.h"
-#include "ownership.h"
 
 /* How long a restart is put off at most, and how long a worker must have run for the next to be the first
  * again. */
@@ -408,16 +407,6 @@ static void on_packet(struct channel *channel, const struct packet *packet)
 
 /* The start of a process */
 
-static enum berth_code give_folders(const struct confinement *confinement, struct berth_error *err)
-{
-    enum berth_code code = BERTH_OK;
-
-    for (size_t i = 0; i < confinement->folder_count && code == BERTH_OK; i++)
-        code = ownership_give(confinement->folders[i], confinement->wanted.user, confinement->wanted.group,
-                              true, err);
-    return code;
-}
-
 char *worker_find_program(void)
 {
     char own[PATH_MAX];
@@ -487,7 +476,7 @@ static void connect_channel(struct worker *worker, int fd)
 static enum berth_code start(struct worker *worker, struct berth_error *err)
 {
     const struct confinement *confinement = wanted_of(worker)->confinement;
-    enum berth_code code = give_folders(confinement, err);
+    enum berth_code code = confinement_give_folders(confinement, err);
     int pair[2];
 
     if (code != BERTH_OK)
