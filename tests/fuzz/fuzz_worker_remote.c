@@ -172,7 +172,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     remote_wire_end(&wire, "its process ended");
     remote_caller_close(&caller, true);
-    assert(begun == ended && wire.count == 0 && wire.served_count == 0);
+    assert(begun == ended && wire.calls.count == 0 && wire.served_count == 0);
     while (later_count > 0)
         end_one(0, BERTH_OK);
     remote_caller_finish(&caller);
