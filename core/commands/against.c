@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <config/tree/load.h>
 #include <sdk/base/memory.h>
 
 #define CLIENT "berthctl"
@@ -82,7 +83,7 @@ int command_plan_against(const struct command_options *options)
 
     if (cli_has(options->line, "dot") || cli_has(options->line, "lock"))
         return cli_refuse(options->line, "--against: not with --dot or --lock");
-    if (options->settings.path != NULL && strcmp(options->settings.path, "-") == 0)
+    if (options->settings.path != NULL && config_load_is_stream(options->settings.path))
         return cli_refuse(options->line,
                           "--against: the daemon reads the configuration, so it must be a file");
     words = make_command(options);

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include <config/tree/load.h>
+
 #include <core/base/log.h>
 #include <sdk/base/container_of.h>
 #include <sdk/base/memory.h>
@@ -327,6 +329,11 @@ static enum berth_code check_start(const struct berth_change_request *request, s
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "another configuration is only compared, by a dry run of a reload; restart "
                                "berthd with it to use it");
+    if (start->config != NULL && config_load_is_stream(start->config))
+        return berth_error_set(err, BERTH_INVALID_ARGUMENT,
+                               "\"%.200s\" is a descriptor, and the daemon has others of the same number; "
+                               "write the configuration to a file",
+                               start->config);
     if (start->plugin_dirs.count > SUBJECTS_MAX)
         return berth_error_set(err, BERTH_INVALID_ARGUMENT,
                                "%zu plugin directories are too many (at most %d)", start->plugin_dirs.count,

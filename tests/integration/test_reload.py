@@ -169,6 +169,10 @@ class Reload(Case):
         told = json.loads(plan("-c", "berthd.yaml", "--plugin-dir", "plugins", "--json").stdout)
         self.assertEqual({"stop"}, {step["action"] for step in told["steps"] if step["uri"] == CALLER})
         self.assertIn("--against: not with --dot", plan("--dot", code=2).stderr)
+        # The daemon has a descriptor of that number too, and may wait for it for ever.
+        self.assertIn("it must be a file", plan("--config", "/dev/fd/0", code=2).stderr)
+        refused = self.ctl(daemon, "reload", "--dry-run", "--config", "/proc/self/fd/0", code=2).stderr
+        self.assertIn("is a descriptor, and the daemon has others", refused)
         self.assertIn("only with --dry-run", self.ctl(daemon, "reload", "--config", other / "berthd.yaml", code=2).stderr)
 
         # What it compares is neither kept nor used.
