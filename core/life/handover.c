@@ -195,6 +195,21 @@ enum berth_code generation_save(struct generation *generation, struct generation
     return code;
 }
 
+/* Its owner reads from what it was given until the step has ended, and a process that is late has not. */
+static struct generation_state take_loaded(struct generation *generation)
+{
+    struct generation_state *loaded = &generation->handover->loaded, taken = *loaded;
+
+    if (generation->steps.records[STEP_LOAD].status == STEP_LATE && loaded->length > 0) {
+        taken.bytes = memory_allocate(loaded->length, 1);
+        taken.capacity = loaded->length;
+        memcpy(taken.bytes, loaded->bytes, loaded->length);
+        return taken;
+    }
+    *loaded = (struct generation_state){0};
+    return taken;
+}
+
 enum berth_code generation_load(struct generation *generation, uint32_t version,
                                 struct generation_state *state, struct berth_error *err)
 {
@@ -204,6 +219,9 @@ enum berth_code generation_load(struct generation *generation, uint32_t version,
     if (!generation->is_open || !BERTH_HAS(generation->source.table, load_state))
         return BERTH_OK;
     handover = handover_of(generation);
+    /* It is refused, and the state stays with the caller. */
+    if (!handover->has_begun && generation->steps.records[STEP_LOAD].status == STEP_LATE)
+        return ask(generation, STEP_LOAD, err);
     if (!handover->has_begun) {
         handover->version = version;
         handover->loaded = *state;
@@ -212,7 +230,6 @@ enum berth_code generation_load(struct generation *generation, uint32_t version,
     code = ask(generation, STEP_LOAD, err);
     if ((int)code == BERTH_PENDING)
         return code;
-    *state = handover->loaded;
-    handover->loaded = (struct generation_state){0};
+    *state = take_loaded(generation);
     return code;
 }

@@ -166,8 +166,10 @@ static uint64_t timeout_ms(const struct isolated *isolated, int step)
     const uint64_t limits_ns[] = {timeouts->init_ns,  timeouts->serve_ns, timeouts->drain_ns,
                                   timeouts->close_ns, in_place_ns,        timeouts->drain_ns,
                                   in_place_ns};
+    uint64_t limit_ms = limits_ns[step] / 1000000 * DEADLINE_PERCENT / 100;
 
-    return limits_ns[step] / 1000000 * DEADLINE_PERCENT / 100;
+    /* Without one of ours, which 0 is, the daemon gives up while the process goes on. */
+    return limit_ms == 0 && limits_ns[step] > 0 ? 1 : limit_ms;
 }
 
 static void on_timer(uv_timer_t *timer);
