@@ -3,8 +3,10 @@
  */
 #include "build.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include <config/text/diagnostics.h>
 #include <config/text/text.h>
 
 const char *change_action_name(enum change_action action)
@@ -74,13 +76,25 @@ static void list_nodes(struct change_build *build, const struct change_running *
     }
 }
 
+static void refuse_unknown(struct change_build *build, const char *subject)
+{
+    const struct change_memory *memory = build->memory;
+    const char **known = memory_allocate(memory->count, sizeof(*known));
+
+    for (size_t i = 0; i < memory->count; i++)
+        known[i] = memory->nodes[i].uri;
+    change_refuse(build, BERTH_NOT_FOUND, "plugin \"%.200s\" not found%s", subject,
+                  config_hint(subject, known, memory->count).text);
+    free(known);
+}
+
 static void mark_subjects(struct change_build *build)
 {
     for (size_t i = 0; i < build->request->subject_count; i++) {
         size_t node = name_table_find(&build->uris, build->request->subjects[i]);
 
         if (node == NAME_TABLE_NONE)
-            change_refuse(build, BERTH_NOT_FOUND, "plugin \"%.200s\" not found", build->request->subjects[i]);
+            refuse_unknown(build, build->request->subjects[i]);
         else
             change_node_at(build, node)->is_subject = true;
     }

@@ -485,7 +485,7 @@ static size_t collect(const struct catalog *catalog, struct scan *scan,
             manifest = fallback->find(fallback->context, file);
         if (manifest == NULL)
             continue;
-        scan_warn(scan, "%s; %s %s, which is running, stays in use until the file is mended or removed",
+        scan_warn(scan, "%s; %s %s, which is running, stays in use until the file is fixed or removed",
                   file->reason, manifest->module, manifest->version);
         ret_used[count++] = manifest;
     }

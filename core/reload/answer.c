@@ -164,10 +164,25 @@ void answer_change(struct asked *asked, const struct change *change)
     copy_applied(asked, change);
 }
 
+/* Neither an ordinary library, nor rejected for the same reason before, nor of a module that stays in use. */
+static bool is_newly_rejected(const struct survey *before, const struct scan *scan,
+                              const struct scan_file *file)
+{
+    if (file->reason == NULL || file->code == BERTH_NOT_FOUND)
+        return false;
+    for (size_t i = 0; i < scan->warning_count; i++)
+        if (strncmp(scan->warnings[i], file->reason, strlen(file->reason)) == 0)
+            return false;
+    for (size_t i = 0; before != NULL && i < before->scan.count; i++)
+        if (before->scan.files[i].reason != NULL && strcmp(before->scan.files[i].reason, file->reason) == 0)
+            return false;
+    return true;
+}
+
 void answer_problems(struct asked *asked, struct survey *survey)
 {
     const struct config_diagnostics *diagnostics = &survey->diagnostics;
-    size_t total = diagnostics->count + survey->scan.warning_count, count = 0;
+    size_t total = diagnostics->count + survey->scan.warning_count + survey->scan.count, count = 0;
     const char **lines = config_arena_allocate(&asked->arena, total * sizeof(*lines));
 
     config_diagnostics_sort(&survey->diagnostics);
@@ -179,6 +194,9 @@ void answer_problems(struct asked *asked, struct survey *survey)
     }
     for (size_t i = 0; i < survey->scan.warning_count; i++)
         lines[count++] = asked_copy_text(asked, survey->scan.warnings[i]);
+    for (size_t i = 0; i < survey->scan.count; i++)
+        if (is_newly_rejected(asked->before, &survey->scan, &survey->scan.files[i]))
+            lines[count++] = asked_copy_text(asked, survey->scan.files[i].reason);
     asked->report.problems = (struct berth_strings){lines, count};
 }
 

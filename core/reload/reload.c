@@ -3,6 +3,7 @@
 #include "reload.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <config/tree/load.h>
 
@@ -101,6 +102,24 @@ static bool is_any_idle(const struct plan *plan)
     return false;
 }
 
+static bool is_same_text(const char *one, const char *other)
+{
+    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
+/* Of as many files and entries: what listings say of those that do not run. */
+static bool has_same_reasons(const struct survey *before, const struct survey *after)
+{
+    bool is_same = true;
+
+    for (size_t i = 0; i < after->scan.count && is_same; i++)
+        is_same = is_same_text(before->scan.files[i].path, after->scan.files[i].path) &&
+                  is_same_text(before->scan.files[i].reason, after->scan.files[i].reason);
+    for (size_t i = after->plan->run_count; i < after->plan->count && is_same; i++)
+        is_same = is_same_text(before->plan->entries[i].reason, after->plan->entries[i].reason);
+    return is_same;
+}
+
 /* Only what listings show may differ, if anything. What is idle or stopped may start from another file, or
  * with other settings. */
 static bool is_the_same(const struct reload *reload, const struct survey *before, const struct survey *after,
@@ -109,7 +128,7 @@ static bool is_the_same(const struct reload *reload, const struct survey *before
     return change->work_count == 0 && !is_any_idle(after->plan) && reload->stopped_count == 0 &&
            change->daemon_count == 0 && before->plan->count == after->plan->count &&
            before->plan->run_count == after->plan->run_count && before->scan.count == after->scan.count &&
-           before->rejected_count == after->rejected_count;
+           before->rejected_count == after->rejected_count && has_same_reasons(before, after);
 }
 
 static enum berth_code refuse_for_problems(struct asked *asked, struct berth_error *err)

@@ -69,6 +69,13 @@ class Call(Case):
         self.assertEqual("", done.stdout)
         return done.stderr
 
+    def test_a_stopped_plugin_is_no_daemon_that_cannot_be_reached(self):
+        plugin = "io.containerd.grpc.v1.greeter"
+        self.assertIn(f'not found (did you mean "{plugin}"?)', self.ctl("plugins", "stop", plugin[:-1], code=1).stderr)
+        self.ctl("plugins", "stop", plugin)
+        self.assertIn(f"Unavailable: {plugin} is stopped", self.refused(f"{GREETER}/SayHello", code=64 + 14))
+        self.assertIn(f"describe: {plugin} is stopped", self.ctl("describe", GREETER, code=1).stderr)
+
     def test_a_request_is_an_argument_a_file_or_standard_input(self):
         expected = [{"message": "Hello Ann"}]
         path = self.workshop.top / "request.json"

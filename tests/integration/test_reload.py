@@ -369,8 +369,18 @@ class Reload(Case):
         half.replace(module)
         done = self.ctl(daemon, "reload")
         self.assertRegex(done.stdout + done.stderr, "caller.so: .*; caller 1.0.0, which is running, stays in use until "
-                                                    "the file is mended or removed")
+                                                    "the file is fixed or removed")
         self.assertEqual(("ready", 1), self.states(daemon)[CALLER])
+        half.write_text("no module", encoding="ascii")
+        half.replace(module)
+        self.ctl(daemon, "reload")
+        self.assertIn("caller.so: is not an ELF file", self.ctl(daemon, "plugins", "ls", "--all").stdout)
+        # One that runs nothing is told once.
+        another = self.workshop.plugins / "another.so"
+        another.write_text("no module", encoding="ascii")
+        self.assertIn("another.so: is not an ELF file", self.ctl(daemon, "reload").stderr)
+        self.assertNotIn("another.so", self.ctl(daemon, "reload").stderr)
+        another.unlink()
         # Its settings still change, and what else is asked for is done, while its file stays bad.
         self.workshop.write_config(plugins={STORE: {"burst": 7}, CALLER: {"burst": 9}})
         self.ctl(daemon, "reload")

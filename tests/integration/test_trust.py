@@ -561,6 +561,8 @@ class Sdk(Signed):
     def test_wrong_usage_is_said(self):
         self.assertEqual(2, self.sdk("sign", self.module).returncode)
         self.assertEqual(2, self.sdk("verify").returncode)
+        if not list(Path("/usr/local/etc/berth/trusted").glob("*.pub")):
+            self.assertIn("name one with --key FILE or --trusted DIR", self.sdk("verify", self.module).stderr)
         self.assertEqual(2, self.sdk("keygen").returncode)
         wrong = self.sdk("sign", "--key", self.keys / "release.pub", self.module)
         self.assertEqual(1, wrong.returncode)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* berth-sdk verify: decides on signatures as a host with the same keys would. */
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,18 @@ static void print_problems(const struct config_diagnostics *diagnostics)
     }
 }
 
+static bool has_no_key(const struct cli_line *line)
+{
+    glob_t found;
+    bool is_none;
+
+    if (cli_has(line, "key") || cli_has(line, "trusted"))
+        return false;
+    is_none = glob(TRUST_DEFAULT_KEYS, 0, NULL, &found) == GLOB_NOMATCH;
+    globfree(&found);
+    return is_none;
+}
+
 int command_verify(const struct command_options *options)
 {
     struct config_diagnostics diagnostics = {0};
@@ -160,7 +173,12 @@ int command_verify(const struct command_options *options)
     struct trust *trust = trust_create(&wanted, &diagnostics);
     int code = EXIT_BAD;
 
-    print_problems(&diagnostics);
+    if (has_no_key(options->line))
+        fprintf(stderr,
+                "berth-sdk: verify: no public key matches %s; name one with --key FILE or --trusted DIR\n",
+                TRUST_DEFAULT_KEYS);
+    else
+        print_problems(&diagnostics);
     if (diagnostics.error_count == 0)
         code = verify_files(options->line, trust);
     trust_destroy(trust);

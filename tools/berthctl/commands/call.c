@@ -614,6 +614,10 @@ static int find_method(struct exchange *exchange, const char *service, const cha
         fprintf(stderr, "berthctl: call: %s\n", err.message);
         return COMMAND_EXIT_USAGE;
     }
+    if (code != BERTH_OK && exchange->reflect->has_answered_error) {
+        fprintf(stderr, "%s: %s\n", status_name(code), err.message);
+        return COMMAND_EXIT_STATUS + (int)code;
+    }
     if (code != BERTH_OK)
         return command_fail(exchange->options, code, &err);
     code = berth_json_method_find(exchange->reflect->types, name, method, &exchange->method, &err);

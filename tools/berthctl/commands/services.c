@@ -261,5 +261,9 @@ int command_describe(const struct command_options *options)
                 err.message);
         return COMMAND_EXIT_BAD_NEWS;
     }
+    if (code != BERTH_OK && reflect.has_answered_error) {
+        fprintf(stderr, "berthctl: describe: %s\n", err.message);
+        return COMMAND_EXIT_BAD_NEWS;
+    }
     return code == BERTH_OK ? COMMAND_EXIT_OK : command_fail(options, code, &err);
 }

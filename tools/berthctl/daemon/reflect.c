@@ -69,6 +69,7 @@ static enum berth_code ask(struct reflect *reflect, const request_message *reque
     enum berth_code code =
         client_ask(reflect->client, path_of(reflect), &request->base, answer, ret_response, err);
 
+    reflect->has_answered_error = false;
     if (code == BERTH_UNIMPLEMENTED && !reflect->is_alpha) {
         reflect->is_alpha = true;
         code = client_ask(reflect->client, path_of(reflect), &request->base, answer, ret_response, err);
@@ -82,6 +83,7 @@ static enum berth_code ask(struct reflect *reflect, const request_message *reque
     if (code <= BERTH_OK || code > BERTH_UNAUTHENTICATED)
         code = BERTH_UNKNOWN;
     utf8_make_line((*ret_response)->error_response->error_message);
+    reflect->has_answered_error = true;
     berth_error_set(err, code, "%s", (*ret_response)->error_response->error_message);
     protobuf_c_message_free_unpacked(&(*ret_response)->base, NULL);
     return code;

@@ -18,6 +18,9 @@ struct reflect {
     const char *protoset;
     /** The server has grpc.reflection.v1alpha only. */
     bool is_alpha;
+    /** The server was reached: what failed is what it answered, such as that the plugin of a service is
+     * stopped. */
+    bool has_answered_error;
     /** Names of the files that are known or cannot be had. */
     char **files;
     size_t file_count;
