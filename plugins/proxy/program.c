@@ -456,15 +456,19 @@ static bool is_within_limit(struct program *program)
 /* Decides on the next start, which follows when the handles of this one are closed. */
 static void plan_restart(struct program *program, int status)
 {
-    char reason[REASON_MAX - 100], text[REASON_MAX];
+    char reason[REASON_MAX - 200], text[REASON_MAX];
 
     describe_end(program, status, reason, sizeof(reason));
     if (!is_to_restart(program, status)) {
         program->has_failed = true;
-        snprintf(text, sizeof(text), "%s; not restarted, as set under restart", reason);
+        snprintf(text, sizeof(text),
+                 "%s; not restarted, as set under restart; run `berthctl plugins restart %s`", reason,
+                 program->proxy->host->uri);
     } else if (!is_within_limit(program)) {
         program->has_failed = true;
-        snprintf(text, sizeof(text), "%s; not restarted again: start_limit is reached", reason);
+        snprintf(text, sizeof(text),
+                 "%s; not restarted again: start_limit is reached; run `berthctl plugins restart %s`", reason,
+                 program->proxy->host->uri);
     } else {
         snprintf(text, sizeof(text), "%s; restarting in %llu ms", reason,
                  (unsigned long long)program->delay_ms);

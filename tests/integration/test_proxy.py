@@ -349,7 +349,7 @@ class Programs(Proxied):
     def test_a_program_that_always_fails_is_given_up(self):
         self.configure(command=["/bin/sh", "-c", "echo no luck; exit 3"], restart_delay="1ms", start_limit=3)
         self.daemon = self.start()
-        self.daemon.wait_for_log("start_limit is reached")
+        self.daemon.wait_for_log(f"start_limit is reached; run `berthctl plugins restart {NAME}`")
         self.assertIn("exited with code 3; last output: no luck", self.exports()["last_error"])
         with self.assertRaises(grpc.RpcError) as raised:
             self.call("Echo", b"x")
@@ -443,6 +443,7 @@ class Confined(Proxied):
         self.confine(**limits)
         self.daemon = self.start()
         self.wait_for(lambda: self.exports()["connected"] == "true")
+        self.assertRegex(self.daemon.ctl("plugins", "ls").stdout, r"ships .*ok +isolated *\n")
         self.assertEqual("1", self.attempt("write"))
         for word in ("shadow", "udp", "fork", "exec", "signal", "trace"):
             with self.subTest(word):

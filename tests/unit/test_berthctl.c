@@ -143,16 +143,16 @@ static void explaining_tells_what_is_degraded_and_who_stands_on_it(void **state)
     add_edge(service, "io.store.v1.s");
     service->edges[0]->binding = true;
     assert_false(plugin_is_well(store));
-    expect_explanation(
-        &list, "io.store.v1.s",
-        "io.store.v1.s is ready, degraded\n    UNAVAILABLE: the disk is full\n"
-        "\nnext: fix the problem above: the plugin recovers by itself, and health reports NOT_SERVING until "
-        "then\n");
+    expect_explanation(&list, "io.store.v1.s",
+                       "io.store.v1.s is ready, degraded\n    UNAVAILABLE: the disk is full\n"
+                       "\nnext: fix the problem above; unless it names a command to run, the plugin then "
+                       "recovers by itself, and "
+                       "health reports NOT_SERVING until it has\n");
     expect_explanation(&list, "io.service.v1.s",
                        "io.service.v1.s is ready\nbelow it, io.store.v1.s is ready, degraded\n"
-                       "    UNAVAILABLE: the disk is full\n\nnext: fix the problem above: the plugin "
-                       "recovers by itself, and "
-                       "health reports NOT_SERVING until then\n");
+                       "    UNAVAILABLE: the disk is full\n\nnext: fix the problem above; unless it names "
+                       "a command to run, the plugin then recovers by itself, and health reports NOT_SERVING "
+                       "until it has\n");
     plugin_list_finish(&list);
 }
 

@@ -186,8 +186,8 @@ static void add_advice(struct config_text *text, const plugin_message *root)
     case BERTH__INSPECT__V1__STATE__STATE_SERVING:
         config_text_add(text, "%s",
                         plugin_is_degraded(root)
-                            ? "fix the problem above: the plugin recovers by itself, and "
-                              "health reports NOT_SERVING until then"
+                            ? "fix the problem above; unless it names a command to run, the plugin "
+                              "then recovers by itself, and health reports NOT_SERVING until it has"
                             : "nothing: it is healthy");
         return;
     case BERTH__INSPECT__V1__STATE__STATE_IDLE:

@@ -52,7 +52,8 @@ static char *format_process(const struct plugin_list *list, const plugin_message
     config_text_add(&text, "isolated");
     if (isolation->process != 0)
         config_text_add(&text, " in process %llu", (unsigned long long)isolation->process);
-    else
+    /* The daemon does not know the process of a program that a proxy has started. */
+    else if (!plugin_is_well(plugin))
         config_text_add(&text, ", not running");
     add_sharers(&text, list, plugin, are_named);
     if (isolation->restarts > 0)
