@@ -48,7 +48,7 @@ static bool receive(struct packet *ret_packet)
             capacity = needed;
         }
         got = recv(CONNECTION, bytes + length, needed - length, 0);
-        if (got <= 0 && errno != EINTR)
+        if (got == 0 || (got < 0 && errno != EINTR))
             break;
         length += got > 0 ? (size_t)got : 0;
     }
