@@ -189,8 +189,10 @@ class Reload(Case):
         os.fchmod(place, 0o711)
         os.chmod(daemon.address, 0o666)
 
+        program = self.workshop.for_everybody(BUILD / "tools" / "berthctl" / "berthctl")
+
         def ask_as_nobody(*words):
-            return subprocess.run([BUILD / "tools/berthctl/berthctl", "--address", "./berth.sock", "reload", "--dry-run", *words],
+            return subprocess.run([*program, "--address", "./berth.sock", "reload", "--dry-run", *words],
                                   preexec_fn=lambda: (os.fchdir(place), os.setuid(65534)), capture_output=True, text=True,
                                   timeout=60, check=False, env=environment())
 
