@@ -1057,7 +1057,7 @@ int main(void)
         TEST(the_configuration_widens_the_transports_of_a_service),
         TEST(nothing_is_widened_by_default),
         TEST(only_calls_reach_a_process_of_its_own),
-        cmocka_unit_test(an_interface_crosses_where_both_list_it),
+        TEST(an_interface_crosses_where_both_list_it),
         TEST(who_uses_the_daemon_itself_stays_in_it),
         TEST(who_is_idle_until_it_is_called),
         TEST(a_transport_that_nobody_carries_is_a_warning),
