@@ -95,19 +95,20 @@ static void read_name(pid_t id)
     fclose(file);
 }
 
-static bool blocks(pid_t id, int number)
+/* Bit by bit, from signal 1; 0 if the thread has ended. */
+static unsigned long long blocked_by(pid_t id)
 {
     FILE *file = open_of(id, "status");
     unsigned long long mask = 0;
     char line[256];
 
     if (file == NULL)
-        return false;
+        return 0;
     while (fgets(line, sizeof(line), file) != NULL)
         if (sscanf(line, "SigBlk: %llx", &mask) == 1)
             break;
     fclose(file);
-    return (mask >> (number - 1) & 1) != 0;
+    return mask;
 }
 
 /* The last number of the line is the instruction behind the system call; a thread that runs has none. */
@@ -127,16 +128,25 @@ static void read_place(pid_t id)
     fclose(file);
 }
 
-/* A thread blocks all signals while it starts. */
+static bool has(unsigned long long mask, int number)
+{
+    return (mask >> (number - 1) & 1) != 0;
+}
+
+/* A thread blocks all signals while it starts. The host's own never block those of faults, and are not waited
+ * for. */
 static bool still_blocks(pid_t id, int number, unsigned *left_ms)
 {
-    for (unsigned waited = 0; blocks(id, number); waited++) {
+    unsigned long long mask = blocked_by(id);
+
+    for (unsigned waited = 0; has(mask, number) && has(mask, SIGSEGV); waited++) {
         if (waited == STARTING_MS_MAX || *left_ms == 0)
             return true;
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         *left_ms -= 1;
+        mask = blocked_by(id);
     }
-    return false;
+    return has(mask, number);
 }
 
 /* One that has begun to answer is waited for, because it writes where the next would. */
