@@ -23,6 +23,7 @@
 #include <core/elf/elf.h>
 #include <core/scan/scan.h>
 #include <sdk/base/error_code.h>
+#include <sdk/base/write_all.h>
 
 #define FOLDER_NAME "modules"
 /* Before the digest is known. */
@@ -58,21 +59,6 @@ static enum berth_code make_folder(const char *path, struct berth_error *err)
     return check_folder(path, err);
 }
 
-static bool write_all(int fd, const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t written = write(fd, bytes, length);
-
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        bytes += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
 /* @param from  the file that was checked, open. */
 static enum berth_code copy_bytes(int from, int to, const struct scan_file *file, const char *path,
                                   struct berth_error *err)
@@ -95,7 +81,7 @@ static enum berth_code copy_bytes(int from, int to, const struct scan_file *file
         if (got == 0)
             return berth_error_set(err, BERTH_FAILED_PRECONDITION, "%s: shrank while being copied; try again",
                                    file->path);
-        if (!write_all(to, chunk, (size_t)got))
+        if (!berth_write_all(to, chunk, (size_t)got))
             return fail(path, "write it", errno, err);
         left -= got;
     }

@@ -13,6 +13,7 @@
 #include <sdk/base/error_code.h>
 #include <sdk/base/memory.h>
 #include <sdk/base/text_file.h>
+#include <sdk/base/write_all.h>
 
 #include "content.h"
 
@@ -256,21 +257,6 @@ void held_finish(struct held_files *kept)
 
 /* Writing */
 
-static bool write_all(int fd, const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t written = write(fd, bytes, length);
-
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        bytes += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
 static enum berth_code make_folder(const char *folder, struct berth_error *err)
 {
     struct stat status;
@@ -298,7 +284,7 @@ static enum berth_code store_bytes(const char *folder, const char *name, const v
     fd = open(next, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         code = fail(next, "create it", err);
-    else if (!write_all(fd, bytes, length) || fsync(fd) != 0)
+    else if (!berth_write_all(fd, bytes, length) || fsync(fd) != 0)
         code = fail(next, "write it", err);
     if (fd >= 0 && close(fd) != 0 && code == BERTH_OK)
         code = fail(next, "write it", err);

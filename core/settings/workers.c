@@ -32,22 +32,13 @@ static bool name_differs(struct pair *pair, const char *name, const char *here, 
     return (here == NULL) != (there == NULL) || strcmp(pair->here, pair->there) != 0;
 }
 
-static bool bytes_differ(struct pair *pair, const char *name, uint64_t here, uint64_t there)
+static bool amounts_differ(struct pair *pair, const char *name, uint64_t here, uint64_t there,
+                           void (*format)(int64_t amount, char ret_text[CONFIG_UNITS_MAX]))
 {
     char one[CONFIG_UNITS_MAX], other[CONFIG_UNITS_MAX];
 
-    config_format_bytes((int64_t)here, one);
-    config_format_bytes((int64_t)there, other);
-    name_differs(pair, name, one, other);
-    return here != there;
-}
-
-static bool time_differs(struct pair *pair, const char *name, uint64_t here, uint64_t there)
-{
-    char one[CONFIG_UNITS_MAX], other[CONFIG_UNITS_MAX];
-
-    config_format_duration((int64_t)here, one);
-    config_format_duration((int64_t)there, other);
+    format((int64_t)here, one);
+    format((int64_t)there, other);
     name_differs(pair, name, one, other);
     return here != there;
 }
@@ -71,7 +62,7 @@ static bool differs(struct pair *pair, const struct settings_isolation *here,
 {
     return name_differs(pair, "user", here->user, there->user) ||
            name_differs(pair, "group", here->group, there->group) ||
-           bytes_differ(pair, "memory", here->memory_bytes, there->memory_bytes) ||
+           amounts_differ(pair, "memory", here->memory_bytes, there->memory_bytes, config_format_bytes) ||
            number_differs(pair, "tasks", here->tasks, there->tasks) ||
            number_differs(pair, "cpu_quota", here->cpu_percent, there->cpu_percent) ||
            name_differs(pair, "network", settings_network_name(here->network),
@@ -80,11 +71,13 @@ static bool differs(struct pair *pair, const struct settings_isolation *here,
            truth_differs(pair, "required", here->required, there->required) ||
            name_differs(pair, "restart", settings_restart_name(here->restart),
                         settings_restart_name(there->restart)) ||
-           time_differs(pair, "restart_delay", here->restart_delay_ns, there->restart_delay_ns) ||
+           amounts_differ(pair, "restart_delay", here->restart_delay_ns, there->restart_delay_ns,
+                          config_format_duration) ||
            number_differs(pair, "start_limit", here->start_limit, there->start_limit) ||
-           time_differs(pair, "start_limit_interval", here->start_limit_interval_ns,
-                        there->start_limit_interval_ns) ||
-           time_differs(pair, "stall_after", here->stall_after_ns, there->stall_after_ns);
+           amounts_differ(pair, "start_limit_interval", here->start_limit_interval_ns,
+                          there->start_limit_interval_ns, config_format_duration) ||
+           amounts_differ(pair, "stall_after", here->stall_after_ns, there->stall_after_ns,
+                          config_format_duration);
 }
 
 char *settings_find_disagreement(const struct settings_isolation *here,

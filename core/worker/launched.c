@@ -13,6 +13,7 @@
 #include <core/wire/start.h>
 
 #include <sdk/base/memory.h>
+#include <sdk/base/write_all.h>
 
 #include "limits.h"
 #include "promises.h"
@@ -46,19 +47,6 @@ static enum berth_code check_required(const struct launched *launched, const str
     return BERTH_OK;
 }
 
-static bool write_all(int fd, const uint8_t *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t written = write(fd, bytes, length);
-
-        if (written <= 0)
-            return false;
-        bytes += written;
-        length -= (size_t)written;
-    }
-    return true;
-}
-
 static enum berth_code write_input(struct launched *launched, const struct worker_start *start,
                                    struct berth_error *err)
 {
@@ -67,7 +55,7 @@ static enum berth_code write_input(struct launched *launched, const struct worke
     enum berth_code code = BERTH_OK;
 
     worker_start_write(&writer, start);
-    if (fd < 0 || writer.is_bad || !write_all(fd, writer.bytes, writer.length) ||
+    if (fd < 0 || writer.is_bad || !berth_write_all(fd, writer.bytes, writer.length) ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
         code = berth_error_set(err, BERTH_RESOURCE_EXHAUSTED, "cannot write down its sandbox: %s",
                                strerror(errno));

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <sdk/base/error_code.h>
+#include <sdk/base/write_all.h>
 
 static enum berth_code fail(const char *path, const char *what, struct berth_error *err)
 {
@@ -68,23 +69,6 @@ enum berth_code text_file_read(const char *path, size_t max_bytes, char **ret_te
     return code;
 }
 
-static enum berth_code write_all(int fd, const char *path, const char *text, struct berth_error *err)
-{
-    size_t left = strlen(text);
-
-    while (left > 0) {
-        ssize_t count = write(fd, text, left);
-
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return fail(path, "write to it", err);
-        text += count;
-        left -= (size_t)count;
-    }
-    return BERTH_OK;
-}
-
 /* `like`: whose owner and mode it takes, or NULL. */
 static enum berth_code write_new(const char *path, mode_t mode, const char *text, const struct stat *like,
                                  bool is_lasting, struct berth_error *err)
@@ -98,7 +82,7 @@ static enum berth_code write_new(const char *path, mode_t mode, const char *text
         (fchown(fd, like->st_uid, like->st_gid) != 0 || fchmod(fd, like->st_mode & 07777) != 0))
         code = fail(path, "set its owner and mode", err);
     if (code == BERTH_OK)
-        code = write_all(fd, path, text, err);
+        code = berth_write_all(fd, text, strlen(text)) ? BERTH_OK : fail(path, "write to it", err);
     if (code == BERTH_OK && is_lasting && fsync(fd) != 0)
         code = fail(path, "write to it", err);
     if (close(fd) != 0 && code == BERTH_OK)
